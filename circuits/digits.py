@@ -1,0 +1,16 @@
+"""A small circuit for scikit-learn's embedded digits, the default of every example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from neurosim.circuit import Circuit
+from neurosim.circuits.paper import Sign, network
+from neurosim.plasticity import PlasticityRule
+
+
+def digits_fc(
+    sign: Sign = "nonnegative", rule: PlasticityRule | None = None, widths: Sequence[int] = (256, 128)
+) -> Circuit:
+    """Digits (8x8), fully connected: 256, 128 vector units."""
+    return network((1, 8, 8), [], widths, sign=sign, rule=rule)

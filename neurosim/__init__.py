@@ -1,0 +1,62 @@
+"""neurosim: circuits of neural populations that learn by plug-in plasticity rules."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurosim import circuits as circuits
+    from neurosim.circuit import Circuit as Circuit
+    from neurosim.connectivity import AvgPool as AvgPool
+    from neurosim.connectivity import Connectivity as Connectivity
+    from neurosim.connectivity import Conv2d as Conv2d
+    from neurosim.connectivity import Dense as Dense
+    from neurosim.connectivity import Local2d as Local2d
+    from neurosim.gates import Gate as Gate
+    from neurosim.gates import SignGate as SignGate
+    from neurosim.initializers import HalfNormal as HalfNormal
+    from neurosim.initializers import He as He
+    from neurosim.initializers import Initializer as Initializer
+    from neurosim.initializers import OnOff as OnOff
+    from neurosim.initializers import Zeros as Zeros
+    from neurosim.optimizers import SGD as SGD
+    from neurosim.optimizers import Adam as Adam
+    from neurosim.optimizers import Optimizer as Optimizer
+    from neurosim.plasticity import CreditForm as CreditForm
+    from neurosim.plasticity import PlasticityRule as PlasticityRule
+    from neurosim.readout import Binary as Binary
+    from neurosim.readout import OneHot as OneHot
+    from neurosim.rules import BP as BP
+    from neurosim.rules import GEVB as GEVB
+    from neurosim.simulator import Simulator as Simulator
+
+__version__ = "0.1.0"
+
+#: public name -> module that defines it; loaded when first used, so that `import neurosim` is instant
+_HOME = {
+    "Circuit": "circuit",
+    **dict.fromkeys(["AvgPool", "Connectivity", "Conv2d", "Dense", "Local2d"], "connectivity"),
+    **dict.fromkeys(["Gate", "SignGate"], "gates"),
+    **dict.fromkeys(["HalfNormal", "He", "Initializer", "OnOff", "Zeros"], "initializers"),
+    **dict.fromkeys(["SGD", "Adam", "Optimizer"], "optimizers"),
+    **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),
+    **dict.fromkeys(["Binary", "OneHot"], "readout"),
+    **dict.fromkeys(["BP", "GEVB"], "rules"),
+    "Simulator": "simulator",
+}
+_SUBPACKAGES = ("circuits", "rules")
+
+__all__ = [*_HOME, *_SUBPACKAGES]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return import_module(f"neurosim.{name}")
+    if name in _HOME:
+        return getattr(import_module(f"neurosim.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'neurosim' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,133 @@
+"""The contract of a connectivity: three linear maps, two of which follow from the first."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from neurosim.description import Description
+from neurosim.errors import CircuitError
+
+Shape = tuple[int, ...]
+
+
+class Connectivity(Description):
+    """Who connects to whom, as the linear map from presynaptic activity to postsynaptic drive.
+
+    A subclass is a frozen attrs class that says which shapes it makes (:meth:`post_shape`, :meth:`weight_shape`)
+    and maps activity (:meth:`forward`). :meth:`transpose` and :meth:`correlate` follow from :meth:`forward` by
+    ``torch.func.vjp``; override them for speed. All three satisfy
+
+        <forward(w, x), y> = <x, transpose(w, y)> = <w, correlate(y, x)>.
+
+    Signals have any number of leading batch axes: presynaptic ``(*lead, *pre)``, postsynaptic ``(*lead, *post)``.
+    The postsynaptic channel (``post[0]``) is the first axis of the weight, so that the components of vector units
+    can be folded into it; a connectivity never needs to know about components.
+    """
+
+    kind: ClassVar[str] = "connectivity"
+    #: a relay has no weights; its maps get ``None``
+    has_weights: ClassVar[bool] = True
+
+    def post_shape(self, pre: Shape, channels: int | None) -> Shape:
+        """Shape of the postsynaptic population that ``channels`` channels make from ``pre``."""
+        raise NotImplementedError(f"{type(self).__name__} must define post_shape(pre, channels)")
+
+    def weight_shape(self, pre: Shape, post: Shape) -> Shape:
+        """Shape of the weight; its first axis is ``post[0]``."""
+        raise NotImplementedError(f"{type(self).__name__} must define weight_shape(pre, post)")
+
+    def fan_in(self, pre: Shape) -> int:
+        """Number of presynaptic units that reach one postsynaptic unit."""
+        raise NotImplementedError(f"{type(self).__name__} must define fan_in(pre)")
+
+    def pre_axis(self, post: Shape) -> int:
+        """The axis of the weight that runs over presynaptic channels, for ON/OFF pairs."""
+        raise NotImplementedError(f"{type(self).__name__} must define pre_axis(post)")
+
+    def arrange(self, weight: Tensor) -> Tensor:
+        """The same values in the memory order that the maps run fastest on."""
+        return weight.contiguous()
+
+    def forward(self, weight: Tensor | None, a: Tensor, pre: Shape) -> Tensor:
+        """Drive ``(*lead, *post)`` from presynaptic activity ``a`` ``(*lead, *pre)``."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward(weight, a, pre)")
+
+    def transpose(self, weight: Tensor | None, d: Tensor, pre: Shape) -> Tensor:
+        """Presynaptic signal ``(*lead, *pre)`` from a postsynaptic one ``d`` ``(*lead, *post)``."""
+        channels = weight.shape[0] if weight is not None else None
+        lead = d.shape[: d.ndim - len(self.post_shape(pre, channels))]
+        zeros = torch.zeros(*lead, *pre, dtype=d.dtype, device=d.device)
+        _, pull = torch.func.vjp(lambda a: self.forward(weight, a, pre), zeros)
+        return torch.as_tensor(pull(d)[0])
+
+    def correlate(self, post: Tensor, pre: Tensor, pre_shape: Shape, out: Tensor | None = None) -> Tensor:
+        """Sum over all leading axes of ``post`` times ``pre``, in the shape of the weight.
+
+        Args:
+            post: ``(*lead, *post)``, the postsynaptic factor of the plasticity.
+            pre: ``(*lead, *pre)``, the presynaptic factor.
+            pre_shape: the presynaptic shape.
+            out: where to write the result; an implementation may ignore it and return a new tensor.
+        """
+        post_shape = tuple(post.shape[pre.ndim - len(pre_shape) :])
+        zeros = torch.zeros(self.weight_shape(pre_shape, post_shape), dtype=post.dtype, device=post.device)
+        _, pull = torch.func.vjp(lambda w: self.forward(w, pre, pre_shape), zeros)
+        return torch.as_tensor(pull(post)[0])
+
+    def correlate_modulated(
+        self, post: Tensor, pre: Tensor, modulator: Tensor, pre_shape: Shape, out: Tensor | None = None
+    ) -> Tensor:
+        """``sum_b modulator[b, mu] post[b] pre[b]`` for every mu, in the shape ``(K, *weight)``.
+
+        The three-factor update of synapses from scalar units onto vector units. By default mu is folded into the
+        postsynaptic channels of one :meth:`correlate`.
+
+        Args:
+            post: ``(batch, *post)``.
+            pre: ``(batch, *pre)``.
+            modulator: ``(batch, K)``.
+            pre_shape: the presynaptic shape.
+            out: where to write the result; an implementation may ignore it and return a new tensor.
+        """
+        components = modulator.shape[1]
+        factor = modulator.reshape(*modulator.shape, *[1] * (post.ndim - 1))
+        folded = (factor * post.unsqueeze(1)).flatten(1, 2)
+        out_folded = out.flatten(0, 1) if out is not None else None
+        update = self.correlate(folded, pre, pre_shape, out=out_folded)
+        if out is not None and update is out_folded and update.data_ptr() == out.data_ptr():
+            return out
+        return update.unflatten(0, (components, -1))
+
+
+def check_image_shape(what: Connectivity, pre: Shape) -> None:
+    """Raise unless ``pre`` is ``(channels, height, width)``."""
+    if len(pre) != 3:
+        raise CircuitError(
+            f"{what} needs a presynaptic population of shape (channels, height, width), got {pre}; "
+            f"use Dense() for populations without space"
+        )
+
+
+def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
+    """``value`` as (height, width), refused below ``least``."""
+    both = (value, value) if isinstance(value, int) else tuple(value)
+    if len(both) != 2 or not all(isinstance(v, int) and v >= least for v in both):
+        raise CircuitError(f"{name} must be an integer >= {least}, or (height, width) of such; got {value!r}")
+    return both[0], both[1]
+
+
+def sliding_extent(what: object, size: Shape, kernel: Shape, stride: Shape, padding: Shape) -> tuple[int, int]:
+    """Number of window positions along height and width."""
+    extent = [(n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True)]
+    if min(extent) < 1:
+        raise CircuitError(f"{what}: its kernel does not fit into the presynaptic {size[0]} x {size[1]} even once")
+    return extent[0], extent[1]
+
+
+def count(shape: Shape) -> int:
+    """Number of units in a shape."""
+    return math.prod(shape)

@@ -1,0 +1,93 @@
+"""Convolution: receptive fields that slide over space and share their weights."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from attrs import field, frozen
+from torch import Tensor
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+from neurosim.connectivity.base import Connectivity, Shape, check_image_shape, pair, sliding_extent
+from neurosim.errors import CircuitError
+
+#: below this many presynaptic channels, channels-last memory costs more than it brings
+_CHANNELS_LAST_FROM = 8
+
+
+@frozen
+class Conv2d(Connectivity):
+    """Convolution with weights ``(channels, pre_channels, kernel, kernel)``, shared over positions.
+
+    Args:
+        kernel: side of the receptive field, or (height, width).
+        stride: step between neighbouring receptive fields.
+        padding: zeros around the presynaptic population.
+
+    Example:
+        >>> Conv2d(3, padding=1).post_shape((1, 28, 28), 64)
+        (64, 28, 28)
+    """
+
+    kernel: tuple[int, int] = field(converter=lambda v: pair("Conv2d.kernel", v, 1))
+    stride: tuple[int, int] = field(default=1, converter=lambda v: pair("Conv2d.stride", v, 1))
+    padding: tuple[int, int] = field(default=0, converter=lambda v: pair("Conv2d.padding", v, 0))
+
+    def post_shape(self, pre: Shape, channels: int | None) -> Shape:
+        check_image_shape(self, pre)
+        if channels is None:
+            raise CircuitError("Conv2d needs a postsynaptic population whose number of channels is known")
+        return (channels, *sliding_extent(self, pre[1:], self.kernel, self.stride, self.padding))
+
+    def weight_shape(self, pre: Shape, post: Shape) -> Shape:
+        return (post[0], pre[0], *self.kernel)
+
+    def fan_in(self, pre: Shape) -> int:
+        return pre[0] * self.kernel[0] * self.kernel[1]
+
+    def pre_axis(self, post: Shape) -> int:
+        return 1
+
+    def arrange(self, weight: Tensor) -> Tensor:
+        if weight.shape[1] < _CHANNELS_LAST_FROM:
+            return weight.contiguous()
+        return weight.contiguous(memory_format=torch.channels_last)
+
+    def forward(self, weight: Tensor | None, a: Tensor, pre: Shape) -> Tensor:
+        assert weight is not None
+        drive = F.conv2d(_images(a, pre), weight, stride=self.stride, padding=self.padding)
+        return drive.unflatten(0, a.shape[:-3])
+
+    def transpose(self, weight: Tensor | None, d: Tensor, pre: Shape) -> Tensor:
+        assert weight is not None
+        images = d.flatten(0, -4)
+        size = (images.shape[0], *pre)
+        signal = conv2d_input(size, weight, images, stride=self.stride, padding=self.padding)
+        return torch.as_tensor(signal).unflatten(0, d.shape[:-3])
+
+    def correlate(self, post: Tensor, pre: Tensor, pre_shape: Shape, out: Tensor | None = None) -> Tensor:
+        size = (post.shape[-3], pre_shape[0], *self.kernel)
+        images = _images(pre, pre_shape)
+        update = conv2d_weight(images, size, post.flatten(0, -4), stride=self.stride, padding=self.padding)
+        return torch.as_tensor(update)
+
+    def correlate_modulated(
+        self, post: Tensor, pre: Tensor, modulator: Tensor, pre_shape: Shape, out: Tensor | None = None
+    ) -> Tensor:
+        # The modulator does not depend on position, so positions are summed first, example by example, and the
+        # K components only afterwards: K times less work than folding the components into the channels.
+        patches = F.unfold(pre, self.kernel, padding=self.padding, stride=self.stride)  # (batch, fan_in, positions)
+        each = torch.bmm(post.flatten(2), patches.transpose(1, 2))
+        if out is not None and out.is_contiguous():
+            torch.mm(modulator.t(), each.flatten(1), out=out.view(out.shape[0], -1))
+            return out
+        update = modulator.t() @ each.flatten(1)
+        return update.reshape(modulator.shape[1], post.shape[1], pre_shape[0], *self.kernel)
+
+
+def _images(a: Tensor, pre: Shape) -> Tensor:
+    """All leading axes as one, in the memory order that suits the number of channels."""
+    images = a.reshape(-1, *pre)
+    if pre[0] < _CHANNELS_LAST_FROM:
+        return images
+    return images.contiguous(memory_format=torch.channels_last)

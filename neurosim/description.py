@@ -1,0 +1,93 @@
+"""Inert parts of a circuit: printable, comparable, saved to plain data and back.
+
+Every connectivity, gate, initializer, readout and rule is a frozen attrs class below one of the bases here. A base
+is a *kind*; a class is known under its kind by its own name as soon as it is defined, and classes of other packages
+are found through their entry points when a name is not known yet.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import attrs
+
+from neurosim.errors import CircuitError, UnknownNameError
+from neurosim.plugins import load_entry_points
+
+#: kind -> class name -> class
+_KNOWN: dict[str, dict[str, type[Description]]] = {}
+
+
+class Description:
+    """Base of everything a circuit is made of.
+
+    A direct subclass that sets ``kind`` opens a new family; its subclasses are members of that family and can be
+    rebuilt from :meth:`to_dict` by :meth:`from_dict`.
+    """
+
+    kind: ClassVar[str] = ""
+    #: entry-point group in which other packages announce members of this kind
+    entry_points: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "kind" in cls.__dict__:
+            _KNOWN.setdefault(cls.kind, {})
+        elif cls.kind:
+            _KNOWN[cls.kind][cls.__name__] = cls  # attrs makes slotted classes twice; the later one is the real one
+
+    @classmethod
+    def known(cls) -> dict[str, type[Description]]:
+        """The members of this kind that are defined so far, by class name."""
+        return dict(_KNOWN[cls.kind])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data (numbers, strings, lists) from which :meth:`from_dict` rebuilds an equal object."""
+        fields = attrs.fields(type(self)) if attrs.has(type(self)) else ()
+        return {"type": type(self).__name__} | {f.alias or f.name: _plain(getattr(self, f.name)) for f in fields}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Rebuild a member of this kind.
+
+        Raises:
+            UnknownNameError: no class of that name; the message lists the known ones.
+            CircuitError: the data do not fit the class.
+        """
+        name = data.get("type", "")
+        if name not in _KNOWN[cls.kind] and cls.entry_points:
+            load_entry_points(cls.entry_points)
+        if name not in _KNOWN[cls.kind]:
+            raise UnknownNameError(cls.kind, name, _KNOWN[cls.kind])
+        member = _KNOWN[cls.kind][name]
+        options = {key: _restored(value) for key, value in data.items() if key != "type"}
+        try:
+            rebuilt = member(**options)
+        except TypeError as error:
+            raise CircuitError(f"{cls.kind} {name}: {error}; expected the fields that {name} has") from error
+        if not isinstance(rebuilt, cls):
+            raise CircuitError(f"expected a {cls.kind}, got a {name}")
+        return rebuilt
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Description):
+        return value.to_dict() | {"kind": value.kind}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict) and "kind" in value:
+        return _base_of(value["kind"]).from_dict({k: v for k, v in value.items() if k != "kind"})
+    if isinstance(value, list):
+        return tuple(_restored(item) for item in value)
+    return value
+
+
+def _base_of(kind: str) -> type[Description]:
+    for base in Description.__subclasses__():
+        if base.kind == kind:
+            return base
+    raise UnknownNameError("kind of description", kind, _KNOWN)

@@ -1,0 +1,83 @@
+"""Gates: the piecewise constant factor G(h) of a unit's nonlinearity ``a = G(h) h`` (Eq. 7)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from neurosim.description import Description
+from neurosim.errors import CircuitError
+
+#: up to here one fused pass per component is faster than a product of the size of h and a sum over it
+_COMPONENTS_IN_A_LOOP = 32
+
+
+class Gate(Description):
+    """Which units are active. A subclass draws its constant tensors once and then turns ``h`` into ``G``."""
+
+    kind: ClassVar[str] = "gate"
+
+    def check(self, channels: int) -> None:
+        """Raise a :class:`CircuitError` when the gate cannot serve ``channels`` units or channels."""
+
+    def draw(self, components: int, channels: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """The gate's constants by name, float64 on the cpu; the simulator owns, converts and saves them."""
+        raise NotImplementedError(f"{type(self).__name__} must define draw(components, channels, generator)")
+
+    def open(self, constants: dict[str, Tensor], h: Tensor) -> Tensor:
+        """``G`` ``(batch, *units)``, of the dtype of ``h`` ``(batch, K, *units)``."""
+        raise NotImplementedError(f"{type(self).__name__} must define open(constants, h)")
+
+
+@frozen
+class SignGate(Gate):
+    """``G(h) = 1 where t . h >= 0`` (tie included), else 0 (Eq. 8).
+
+    ``t`` has the shape ``(K, channels)``: one vector per unit, or per channel where units have a place in space. It
+    is uniform over {-1, 1}^K; units (channels) 2i and 2i + 1 are an ON/OFF pair with opposite ``t``. For K = 1 ``t``
+    alternates -1, +1, so that half of the units of a conventional network are inverted ReLUs.
+
+    Raises:
+        CircuitError: an odd number of units, which cannot be paired.
+
+    Example:
+        >>> SignGate().draw(1, 4, torch.Generator())["t"]
+        tensor([[-1.,  1., -1.,  1.]], dtype=torch.float64)
+    """
+
+    def check(self, channels: int) -> None:
+        if channels % 2:
+            raise CircuitError(
+                f"SignGate pairs units 2i and 2i + 1 as ON and OFF, got an odd number of units (or channels), "
+                f"{channels}; use {channels - 1} or {channels + 1}"
+            )
+
+    def draw(self, components: int, channels: int, generator: torch.Generator) -> dict[str, Tensor]:
+        half = torch.full((components, channels // 2), -1.0, dtype=torch.float64, device="cpu")
+        if components > 1:
+            half = 2.0 * torch.randint(2, half.shape, generator=generator, dtype=torch.float64, device="cpu") - 1.0
+        return {"t": torch.stack([half, -half], dim=2).flatten(1)}
+
+    def open(self, constants: dict[str, Tensor], h: Tensor) -> Tensor:
+        t = constants["t"]
+        drive = dot_over_components(t.reshape(*t.shape, *[1] * (h.ndim - 3)), h)
+        return (drive >= 0).to(h.dtype)
+
+
+def dot_over_components(t: Tensor, h: Tensor) -> Tensor:
+    """``sum_mu t[..., mu, :] h[:, mu]`` without a temporary of the size of ``h`` where K is small.
+
+    Args:
+        t: broadcastable to ``(K, *units)``.
+        h: ``(batch, K, *units)``.
+    """
+    components = h.shape[1]
+    if components > _COMPONENTS_IN_A_LOOP:
+        return (t * h).sum(1)
+    total = h[:, 0] * t[0]
+    for mu in range(1, components):
+        total.addcmul_(h[:, mu], t[mu])
+    return total

@@ -1,0 +1,75 @@
+"""Optimizers: which torch optimizer turns updates into changes of the weights, described without tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from neurosim.errors import SimulationError, UnknownNameError
+
+
+@frozen
+class Optimizer:
+    """Any optimizer class of ``torch.optim``, with its options.
+
+    Args:
+        kind: the class, for example ``torch.optim.SGD``.
+        options: its keyword arguments.
+        groups: options that differ for single groups or biases: ``{"f1->output": {"lr": 0.01}}``; a bias is named
+            ``"bias of f1"``.
+
+    Example:
+        >>> Optimizer(torch.optim.SGD, {"lr": 0.1}, groups={"f1->output": {"lr": 0.01}}).to_dict()
+        {'type': 'SGD', 'lr': 0.1, 'groups': {'f1->output': {'lr': 0.01}}}
+    """
+
+    kind: type[torch.optim.Optimizer]
+    options: Mapping[str, Any] = field(factory=dict, converter=dict)
+    groups: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=dict, kw_only=True)
+
+    def build(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
+        """The torch optimizer of ``parameters``.
+
+        Raises:
+            UnknownNameError: ``groups`` names something that is not among them.
+            SimulationError: the options do not fit the optimizer.
+        """
+        for name in self.groups:
+            if name not in parameters:
+                raise UnknownNameError("group with an optimizer of its own", name, parameters)
+        own = [{"params": [parameters[name]], **options} for name, options in self.groups.items()]
+        rest = [tensor for name, tensor in parameters.items() if name not in self.groups]
+        try:
+            return self.kind([*([{"params": rest}] if rest else []), *own], **self.options)
+        except TypeError as error:
+            raise SimulationError(f"optimizer {self.kind.__name__}: {error}") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a run's record."""
+        groups = {name: dict(options) for name, options in self.groups.items()}
+        return {"type": self.kind.__name__, **self.options} | ({"groups": groups} if groups else {})
+
+
+def Adam(lr: float = 3e-4, groups: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> Optimizer:
+    """Fused Adam with the paper's hyperparameters (Appendix H): lr 3e-4, betas (0.9, 0.999), eps 1e-8.
+
+    Example:
+        >>> Adam().options["lr"]
+        0.0003
+    """
+    settings = {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "fused": True} | options
+    return Optimizer(torch.optim.Adam, settings, groups=groups or {})
+
+
+def SGD(lr: float, groups: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> Optimizer:
+    """Stochastic gradient descent, for studies where a weight should change by exactly the update.
+
+    Example:
+        >>> SGD(0.1, momentum=0.9).to_dict()
+        {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9}
+    """
+    return Optimizer(torch.optim.SGD, {"lr": lr} | options, groups=groups or {})

@@ -1,0 +1,89 @@
+"""The idea of a plasticity rule: what credit reaches the postsynaptic units?"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from torch import Tensor
+
+from neurosim.description import Description
+from neurosim.errors import UnknownNameError
+from neurosim.plugins import load_entry_points
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit, SynapseGroup
+    from neurosim.credit import CreditContext
+
+ENTRY_POINTS = "neurosim.rules"
+
+
+class CreditForm(Enum):
+    """The shape of a rule's answer, the cheapest first.
+
+    With credit ``d[b, mu, i]``, gate ``G`` and presynaptic activity ``a``, the update of a group is
+    ``sum_b sum_mu d[b, mu, i] G[b, i] a[b, mu, j]``. The first two forms mean ``d_mu = c e_mu`` and need exactly one
+    output unit.
+    """
+
+    BROADCAST = "every unit gets 1, times the error vector (Eq. 9)"
+    PER_UNIT = "(batch, *units), times the error vector (Eq. 14)"
+    PER_COMPONENT = "(batch, K, *units), the error included (Eq. 2)"
+
+
+class PlasticityRule(Description):
+    """A rule of synaptic plasticity, a plug-in: one object per synapse group.
+
+    A subclass is a frozen attrs class that defines :meth:`form` and :meth:`credit`. Updates are gradients: an
+    optimizer descends them. Summed over the batch; the error vector carries the ``1 / batch``.
+    """
+
+    kind: ClassVar[str] = "rule"
+    entry_points: ClassVar[str | None] = ENTRY_POINTS
+    #: a zero error vector gives a zero update
+    error_driven: ClassVar[bool] = True
+    #: draws random numbers at every step
+    stochastic: ClassVar[bool] = False
+
+    def form(self, circuit: Circuit) -> CreditForm:
+        """The form of this rule's credit in ``circuit``."""
+        raise NotImplementedError(f"{type(self).__name__} must define form(circuit)")
+
+    def credit(self, context: CreditContext) -> Tensor | None:
+        """Credit of the postsynaptic units of ``context.population``, before the gate's derivative.
+
+        Returns:
+            ``None`` (broadcast), ``(batch, *units)`` or ``(batch, K, *units)``, as :meth:`form` says.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define credit(context)")
+
+    def refusal(self, circuit: Circuit, group: SynapseGroup) -> str | None:
+        """Why this rule cannot apply to ``group``, or None where it can."""
+        if self.form(circuit) is CreditForm.PER_COMPONENT or circuit.output_units == 1:
+            return None
+        return (
+            f"its credit multiplies one global error vector, which needs exactly one output unit, but the output has "
+            f"{circuit.output_units} scalar units; use K={circuit.readout.length} (one vector output unit) or another rule"
+        )
+
+
+def available_rules() -> dict[str, type[PlasticityRule]]:
+    """Every rule that is installed, by name, those of other packages included."""
+    found = load_entry_points(ENTRY_POINTS)
+    return {name: cast("type[PlasticityRule]", rule) for name, rule in sorted(found.items())}
+
+
+def rule_named(name: str) -> PlasticityRule:
+    """A rule with its default hyperparameters.
+
+    Raises:
+        UnknownNameError: no such rule; the message lists those installed.
+
+    Example:
+        >>> rule_named("gevb")
+        GEVB()
+    """
+    rules = available_rules()
+    if name not in rules:
+        raise UnknownNameError("rule", name, rules)
+    return rules[name]()

@@ -1,0 +1,269 @@
+"""A circuit in its running form: every tensor, on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from neurosim.circuit import Circuit
+from neurosim.errors import SimulationError, UnknownNameError
+from neurosim.forward import Activity, ForwardPass, Keep
+from neurosim.named_tensors import NamedTensors
+from neurosim.optimizers import Adam, Optimizer
+from neurosim.images import to_unit_range
+from neurosim.parameters import arranged, draw_biases, draw_gates, draw_weights
+from neurosim.state import collect, restore
+from neurosim.step import Step, Updates, bias_name, everything, needed
+from neurosim.synapses import Synapses
+from neurosim.vectorization import vectorization_named
+
+#: precision -> (dtype of weights and activity, dtype of the operands of matrix products)
+PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
+    "float32": (torch.float32, None),
+    "float64": (torch.float64, None),
+    "bfloat16": (torch.float32, torch.bfloat16),
+}
+
+
+class Simulator:
+    """Runs a circuit and lets it learn.
+
+    Args:
+        circuit: what to run; it is copied, so that later changes to it have no effect here.
+        device: where every tensor lives.
+        precision: ``"float32"``, ``"float64"``, or ``"bfloat16"`` (operands of matrix products in bfloat16, everything
+            else in float32).
+        vectorization: how the K components exist; ``"group"``: side by side.
+        seed: every object draws from its own stream derived from this and its name.
+        optimizer: turns updates into changes of the weights; default :func:`~neurosim.optimizers.Adam`.
+
+    Attributes:
+        weights: group -> weight; ``sim.weights["f1->output"] = array`` copies values in.
+        biases: population -> bias, ``(K, *units)`` or per channel ``(K, channels)``.
+        gates: ``"population/constant"`` -> constants of the gates, ``"f1/t"``.
+
+    Raises:
+        CircuitError: what :meth:`Circuit.check` refuses.
+        UnknownNameError: an unknown precision or vectorization.
+
+    Example:
+        >>> import torch
+        >>> from neurosim import Simulator, circuits
+        >>> sim = Simulator(circuits.load("digits-fc"), seed=0)
+        >>> images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([3, 1, 4, 1])
+        >>> step = sim.learn(images, labels)
+        >>> step.credit("f1").shape, step.updates["input->f1"].shape
+        (torch.Size([4, 256]), torch.Size([10, 256, 1, 8, 8]))
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        *,
+        device: torch.device | str = "cpu",
+        precision: str = "float32",
+        vectorization: str = "group",
+        seed: int = 0,
+        optimizer: Optimizer | None = None,
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise UnknownNameError("precision", precision, PRECISIONS)
+        self.circuit = Circuit.from_dict(circuit.check(vectorization).to_dict())
+        self.device, self.precision, self.seed = torch.device(device), precision, int(seed)
+        self.vectorization = vectorization_named(vectorization).name
+        self.optimizer = optimizer or Adam()
+        self._dtype, self._matmul_dtype = PRECISIONS[precision]
+        weights = draw_weights(self.circuit, self.seed)
+        self._place(weights, draw_biases(self.circuit), draw_gates(self.circuit, self.seed))
+
+    # -- running -------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, keep: Iterable[str] | Literal["all"] = ()) -> Activity:
+        """Present ``images`` and let activity run to the output.
+
+        Args:
+            images: ``(batch, *inputs)``; uint8 images are scaled to [-1, 1] as ``(x / 255 - 0.5) / 0.5``.
+            keep: populations whose activations, gates and pre-activations are kept; ``"all"`` for all.
+
+        Raises:
+            SimulationError: images of another shape, type or device.
+            UnknownNameError: a population to keep that does not exist.
+        """
+        return self._pass.run(self._images(images), self._bias_tensors, self._gate_constants, self._keep(keep))
+
+    def predict(self, images: Tensor) -> Tensor:
+        """The decoded class of every image, ``(batch,)``."""
+        return self.circuit.readout.decode(self.forward(images).output.flatten(1), self._codewords)
+
+    @torch.no_grad()
+    def score(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum of the losses and number of mistakes, two 0-d tensors on the device."""
+        output = self.forward(images).output.flatten(1)
+        losses = self.circuit.readout.losses_of(output, self._targets(labels, len(output)))
+        return losses.sum(), self._mistakes(output, labels)
+
+    @torch.no_grad()
+    def learn(self, images: Tensor, labels: Tensor) -> Step:
+        """Present a batch, update every learning group and bias, and enforce the sign constraints.
+
+        Args:
+            images: as in :meth:`forward`.
+            labels: classes, integer ``(batch,)``.
+
+        Raises:
+            SimulationError: as in :meth:`forward`; labels out of range; a circuit in which nothing learns.
+        """
+        if self._torch_optimizer is None:
+            raise SimulationError("nothing learns in this circuit: every group is frozen (rule=None); give one a rule")
+        gradients = {name: parameter.grad for name, parameter in self._parameters.items()}
+        step = self._step(images, labels, needed(self.circuit), {n: g for n, g in gradients.items() if g is not None})
+        self._torch_optimizer.step()
+        for name, limit in self._limits.items():
+            self.weights[name].clamp_(min=0) if limit == "nonnegative" else self.weights[name].clamp_(max=0)
+        step.release()
+        return step
+
+    @torch.no_grad()
+    def probe(self, images: Tensor, labels: Tensor) -> Step:
+        """The step that :meth:`learn` would make, everything kept and nothing changed.
+
+        Its :meth:`~neurosim.step.Step.credit` answers for every population and any rule.
+        """
+        updates = {name: torch.empty_like(parameter) for name, parameter in self._parameters.items()}
+        return self._step(images, labels, everything(self.circuit), updates)
+
+    def _step(self, images: Tensor, labels: Tensor, keep: Keep, out: Mapping[str, Tensor]) -> Step:
+        activity = self._pass.run(self._images(images), self._bias_tensors, self._gate_constants, keep)
+        output, readout = activity.output.flatten(1), self.circuit.readout
+        target = self._targets(labels, len(output))
+        error = readout.error(output, target).view(activity.output.shape)
+        credits = self._updates.compute(activity, error, out)
+        return Step(
+            circuit=self.circuit,
+            loss=readout.losses_of(output, target).mean(),
+            mistakes=self._mistakes(output, labels),
+            output=activity.output,
+            error=error,
+            updates=out,
+            activity=activity,
+            credits=credits,
+        )
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All tensors by name: ``weights/...``, ``biases/...``, ``gates/...`` and the optimizer's."""
+        return collect(self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what :meth:`state_dict` gave; either all of it or, on an error, nothing.
+
+        Raises:
+            SimulationError: tensors that are missing, too many, or of another shape.
+        """
+        restore(state, self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+
+    def to(self, device: torch.device | str) -> Simulator:
+        """Move everything to another device, the optimizer's state included."""
+        state = self.state_dict()
+        self.device = torch.device(device)
+        self._place(dict(self.weights), dict(self.biases), self._gate_constants)
+        self.load_state_dict({name: tensor.to(self.device) for name, tensor in state.items()})
+        return self
+
+    # -- tensors -------------------------------------------------------------------------------------------------
+
+    def _place(
+        self,
+        weights: Mapping[str, Tensor],
+        biases: Mapping[str, Tensor],
+        gates: Mapping[str, Mapping[str, Tensor]],
+    ) -> None:
+        """Put tensors on the device, in the memory order of each connectivity, and connect everything."""
+        circuit, populations = self.circuit, self.circuit.populations
+        placed = {
+            name: arranged(circuit.groups[name], circuit.site(circuit.groups[name]), tensor.to(self.device, self._dtype))
+            for name, tensor in weights.items()
+        }
+        self._bias_tensors = {n: t.to(self.device, self._dtype, copy=True) for n, t in biases.items()}
+        self._gate_constants = {
+            name: {key: t.to(self.device, self._dtype, copy=True) for key, t in constants.items()}
+            for name, constants in gates.items()
+        }
+        self._limits = {name: group.sign for name, group in circuit.groups.items() if group.sign != "mixed"}
+        self.weights = NamedTensors("weight", placed, self._limits)
+        self.biases = NamedTensors("bias", self._bias_tensors)
+        constants = {f"{name}/{key}": t for name, table in self._gate_constants.items() for key, t in table.items()}
+        self.gates = NamedTensors("gate constant", constants)
+        self._codewords = circuit.readout.codewords().to(self.device, self._dtype)
+        self._synapses = {
+            group.name: Synapses(
+                group, populations[group.pre], populations[group.post], circuit.K, placed.get(group.name), self._matmul_dtype
+            )
+            for name in circuit.order
+            for group in circuit.into(name)
+        }
+        self._pass = ForwardPass(circuit, self._synapses)
+        self._updates = Updates(circuit, self._synapses)
+        self._parameters = self._learning_parameters()
+        for parameter in self._parameters.values():
+            parameter.grad = torch.zeros_like(parameter)
+        self._torch_optimizer = self.optimizer.build(self._parameters) if self._parameters else None
+
+    def _learning_parameters(self) -> dict[str, Tensor]:
+        """What an optimizer changes: weights by group name, biases by ``"bias of ..."``."""
+        learning = {name: self.weights[name] for name, group in self.circuit.groups.items() if group.rule is not None}
+        for name, tensor in self._bias_tensors.items():
+            if self.circuit.bias_rule(name) is not None:
+                learning[bias_name(name)] = tensor
+        return learning
+
+    # -- what comes in -------------------------------------------------------------------------------------------
+
+    def _images(self, images: Tensor) -> Tensor:
+        if tuple(images.shape[1:]) != self.circuit.inputs or len(images) == 0:
+            raise SimulationError(
+                f"images: expected the shape (batch, {', '.join(map(str, self.circuit.inputs))}) with at least one "
+                f"image, got {tuple(images.shape)}"
+            )
+        self._on_device("images", images)
+        if images.dtype == torch.uint8:
+            return to_unit_range(images, self._dtype)
+        if not images.is_floating_point():
+            raise SimulationError(f"images: expected uint8 (0 to 255) or floating point numbers, got {images.dtype}")
+        return images.to(self._dtype)
+
+    def _targets(self, labels: Tensor, batch: int) -> Tensor:
+        if tuple(labels.shape) != (batch,) or labels.is_floating_point():
+            raise SimulationError(
+                f"labels: expected one integer class per image, shape ({batch},), got {tuple(labels.shape)} of {labels.dtype}"
+            )
+        self._on_device("labels", labels)
+        try:
+            return self._codewords.index_select(0, labels.long())
+        except IndexError as error:  # the cpu notices; on cuda a device-side assertion stops the program
+            raise SimulationError(
+                f"labels: expected classes 0 to {self.circuit.readout.classes - 1}; some label is out of range"
+            ) from error
+
+    def _mistakes(self, output: Tensor, labels: Tensor) -> Tensor:
+        return (self.circuit.readout.decode(output, self._codewords) != labels).sum()
+
+    def _on_device(self, what: str, tensor: Tensor) -> None:
+        if tensor.device.type != self.device.type:
+            raise SimulationError(
+                f"{what} are on {tensor.device}, the simulator is on {self.device}; move them with .to('{self.device}')"
+            )
+
+    def _keep(self, keep: Iterable[str] | Literal["all"]) -> Keep:
+        if keep == "all":
+            return everything(self.circuit)
+        names = frozenset([keep] if isinstance(keep, str) else keep)
+        for name in names:
+            if name not in self.circuit.populations:
+                raise UnknownNameError("population", name, self.circuit.populations)
+        return Keep(activations=names, gates=names, pre_activations=names)

@@ -1,0 +1,159 @@
+"""One step of learning: error, credit, updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import define
+from torch import Tensor
+
+from neurosim.circuit import INPUT, Circuit
+from neurosim.credit import Credits, Pathways
+from neurosim.errors import SimulationError, UnknownNameError
+from neurosim.forward import Activity, Keep
+from neurosim.plasticity import PlasticityRule
+from neurosim.synapses import Synapses, project_on_components
+
+
+@define
+class Step:
+    """What one presentation of a batch led to.
+
+    Attributes:
+        loss: mean loss of the batch, 0-d, on the device.
+        mistakes: number of examples that were decoded wrongly, 0-d, on the device.
+        output: ``(batch, K, *output units)``.
+        error: the error vector, of the same shape.
+        updates: group, or ``"bias of POPULATION"``, to the update: a gradient, which the optimizer descends. Of a
+            step made by ``learn`` they are valid until the next one.
+        activity: what the forward pass kept.
+    """
+
+    circuit: Circuit
+    loss: Tensor
+    mistakes: Tensor
+    output: Tensor
+    error: Tensor
+    updates: Mapping[str, Tensor]
+    activity: Activity
+    _credits: Credits
+    _applied: bool = False
+
+    def release(self) -> None:
+        """Let go of everything that was kept for the updates; the weights have changed since."""
+        self.activity = Activity(output=self.output)
+        self._credits.release()
+        self._applied = True
+
+    def credit(self, population: str, rule: PlasticityRule | None = None) -> Tensor:
+        """The credit that reached a population's units, before the gate's derivative.
+
+        Args:
+            population: its name.
+            rule: whose credit; by default the rule of the population's groups.
+
+        Returns:
+            ``(batch, *units)``, all ones for a broadcasting rule; ``(batch, K, *units)`` where credit differs
+            between components.
+
+        Raises:
+            UnknownNameError: no such population, or one that gets no credit.
+            SimulationError: no rule reaches it; or another rule's credit is asked of a step whose weights have
+                changed since (use ``Simulator.probe``).
+        """
+        receiving = [p.name for p in self.circuit.populations.values() if not p.scalar and p.relay_of is None]
+        if population not in receiving:
+            raise UnknownNameError("population with credit", population, receiving)
+        if rule is None:
+            rules = [group.rule for group in self.circuit.into(population) if group.rule is not None]
+            if not rules:
+                raise SimulationError(f"population '{population}': all groups into it are frozen; name a rule=")
+            rule = rules[0]
+        if self._applied and not self._credits.has(population, rule):
+            raise SimulationError(
+                f"the credit of {rule} at '{population}' was not part of this step, and its weights have changed "
+                f"since; use probe(images, labels).credit('{population}', {rule})"
+            )
+        credit = self._credits.of(population, rule)
+        if credit is not None:
+            return credit
+        return self.error.new_ones(()).expand(len(self.error), *self.circuit.populations[population].shape)
+
+
+def bias_name(population: str) -> str:
+    """How the bias of a population is called among updates and parameters."""
+    return f"bias of {population}"
+
+
+def needed(circuit: Circuit) -> Keep:
+    """What a step of learning will use of a forward pass: presynaptic activity of learning groups, and gates."""
+    learning = [group for group in circuit.groups.values() if group.rule is not None]
+    return Keep(
+        activations=frozenset(group.pre for group in learning),
+        gates=frozenset(circuit.populations) if learning else frozenset(),
+    )
+
+
+def everything(circuit: Circuit) -> Keep:
+    """All activations, gates and pre-activations."""
+    names = frozenset(circuit.populations)
+    return Keep(activations=names, gates=names, pre_activations=names - {INPUT})
+
+
+@define
+class Updates:
+    """Computes the updates of all learning groups and biases of a circuit from one forward pass."""
+
+    circuit: Circuit
+    synapses: Mapping[str, Synapses]
+
+    def compute(self, activity: Activity, error: Tensor, out: Mapping[str, Tensor]) -> Credits:
+        """Write every update into ``out`` and return the credits that led to them.
+
+        Args:
+            activity: a forward pass that kept what :func:`needed` names.
+            error: ``(batch, K, *output units)``.
+            out: learning group or ``"bias of ..."`` to a tensor of the weight's shape.
+        """
+        pathways = Pathways(self.circuit, self.synapses, activity, error)
+        credits = Credits(self.circuit, pathways)
+        projected: dict[str, Tensor] = {}
+        for name, target in out.items():
+            group = self.circuit.groups.get(name)
+            if group is None:
+                self._update_bias(name.removeprefix("bias of "), credits, target)
+            elif group.rule is not None:
+                post = credits.gated(group.post, group.rule)
+                self._update_group(self.synapses[name], post, pathways, projected, target)
+        return credits
+
+    def _update_group(
+        self, synapses: Synapses, post: Tensor, pathways: Pathways, projected: dict[str, Tensor], target: Tensor
+    ) -> None:
+        pre, activity = synapses.group.pre, pathways.activity.activations
+        if post.ndim > 1 + len(synapses.post.shape):
+            synapses.update_per_component(post, activity[pre], target)
+            return
+        error = pathways.error.flatten(1)  # one output unit: (batch, K)
+        if synapses.unshared:
+            synapses.update_per_unit(post, activity[pre], error, target)
+            return
+        if pre not in projected:
+            projected[pre] = project_on_components(activity[pre], error)
+        synapses.update_per_unit(post, projected[pre], error, target)
+
+    def _update_bias(self, population: str, credits: Credits, target: Tensor) -> None:
+        """``sum_b d_mu G``, summed over positions as well where they share a bias."""
+        rule = self.circuit.bias_rule(population)
+        assert rule is not None
+        described = self.circuit.populations[population]
+        post = credits.gated(population, rule)
+        per_unit = post.ndim == 1 + len(described.shape)
+        if described.bias == "channel" and len(described.shape) > 1:
+            post = post.flatten(-2).sum(-1)
+        if not per_unit:
+            target.copy_(post.sum(0))
+            return
+        error = credits.pathways.error.flatten(1)
+        target.copy_((error.t() @ post.flatten(1)).view(target.shape))
+

@@ -1,0 +1,105 @@
+"""A synapse group on a device: its connectivity's maps, lifted to vector units."""
+
+from __future__ import annotations
+
+import torch
+from attrs import define
+from torch import Tensor
+
+from neurosim.populations import Population, SynapseGroup
+
+
+@define
+class Synapses:
+    """One group (or a relay's pooling) with its weight.
+
+    From scalar units ``x`` ``(batch, *pre)`` the weight is ``(K, *weight)`` and the component folds into the
+    postsynaptic channels; between vector units ``a`` ``(batch, K, *pre)`` one weight serves all K components
+    (vectorized weight sharing), which are further examples to the connectivity.
+
+    Attributes:
+        matmul_dtype: dtype of the operands of the three maps, None for that of the activity.
+    """
+
+    group: SynapseGroup
+    pre: Population
+    post: Population
+    components: int
+    weight: Tensor | None
+    matmul_dtype: torch.dtype | None = None
+
+    @property
+    def unshared(self) -> bool:
+        """From scalar onto vector units: every component has weights of its own."""
+        return self.pre.scalar and self.weight is not None
+
+    def drive(self, a: Tensor) -> Tensor:
+        """What the group adds to the postsynaptic pre-activation (Eq. 6): ``(batch, K, *post)``."""
+        maps, operand = self.group.connectivity, self._operand(a)
+        if not self.unshared:
+            return maps.forward(self._weight_operand(self.weight), operand, self.pre.shape).to(a.dtype)
+        assert self.weight is not None
+        folded = self._weight_operand(self.weight.flatten(0, 1))
+        drive = maps.forward(folded, operand, self.pre.shape).to(a.dtype)
+        return drive.unflatten(1, (self.components, -1))
+
+    def transpose(self, weight: Tensor | None, signal: Tensor) -> Tensor:
+        """Carry a postsynaptic signal, per unit or per component, back through ``weight`` (Eqs. 3, 13)."""
+        carried = self.group.connectivity.transpose(
+            self._weight_operand(weight), self._operand(signal), self.pre.shape
+        )
+        return carried.to(signal.dtype)
+
+    def update_per_unit(self, post: Tensor, pre: Tensor, error: Tensor, out: Tensor) -> None:
+        """Write ``sum_b c G a.e`` (Eqs. 9, 14).
+
+        Args:
+            post: ``c G``, ``(batch, *post)``.
+            pre: ``a.e`` ``(batch, *pre)``, or from scalar units ``x`` itself.
+            error: ``(batch, K)``.
+            out: the tensor of the weight's shape to write.
+        """
+        maps, shape = self.group.connectivity, self.pre.shape
+        left, right = self._operand(post), self._operand(pre)
+        target = out if left.dtype == out.dtype else None
+        if self.unshared:
+            _store(maps.correlate_modulated(left, right, self._operand(error), shape, out=target), out)
+        else:
+            _store(maps.correlate(left, right, shape, out=target), out)
+
+    def update_per_component(self, post: Tensor, pre: Tensor, out: Tensor) -> None:
+        """Write ``sum_b sum_mu d_mu G a_mu``, from scalar units ``sum_b d_mu G x`` for every mu (Eq. 2).
+
+        Args:
+            post: ``d G``, ``(batch, K, *post)``.
+            pre: ``(batch, K, *pre)``, or from scalar units ``(batch, *pre)``.
+            out: the tensor of the weight's shape to write.
+        """
+        maps, shape = self.group.connectivity, self.pre.shape
+        left, right = self._operand(post), self._operand(pre)
+        if self.unshared:
+            left, out = left.flatten(1, 2), out.flatten(0, 1)
+        target = out if left.dtype == out.dtype else None
+        _store(maps.correlate(left, right, shape, out=target), out)
+
+    def _operand(self, tensor: Tensor) -> Tensor:
+        return tensor if self.matmul_dtype is None else tensor.to(self.matmul_dtype)
+
+    def _weight_operand(self, weight: Tensor | None) -> Tensor | None:
+        return None if weight is None else self._operand(weight)
+
+
+def _store(update: Tensor, out: Tensor) -> None:
+    if update is not out:
+        out.copy_(update)
+
+
+def project_on_components(a: Tensor, error: Tensor) -> Tensor:
+    """``a.e``: ``sum_mu a[b, mu] e[b, mu]`` for ``a`` ``(batch, K, *units)``, computed once per population."""
+    if a.is_contiguous():
+        return torch.bmm(error.unsqueeze(1), a.flatten(2)).view(a.shape[0], *a.shape[2:])
+    weight = error.view(*error.shape, *[1] * (a.ndim - 2))
+    total = a[:, 0] * weight[:, 0]
+    for mu in range(1, a.shape[1]):
+        total.addcmul_(a[:, mu], weight[:, mu])
+    return total

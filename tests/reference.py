@@ -1,0 +1,93 @@
+"""An independent truth: circuits as plain differentiable torch, one obvious expression per connectivity.
+
+Nothing here uses the engine's maps. Weights from scalar units are ``(K, *weight)``; the forward pass is written with
+explicit components, and gradients come from autograd. Gates are constants, as in the engine (G is piecewise constant).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neurosim import AvgPool, Conv2d, Dense, Local2d, Simulator
+from neurosim.images import to_unit_range
+
+
+def _local(weight: Tensor, a: Tensor, connectivity: Local2d) -> Tensor:
+    channels, height, width = weight.shape[:3]
+    patches = F.unfold(a, connectivity.kernel, stride=connectivity.stride, padding=connectivity.padding)
+    patches = patches.view(a.shape[0], -1, height, width)
+    return torch.einsum("chwf,bfhw->bchw", weight.reshape(channels, height, width, -1), patches)
+
+
+def drive(connectivity, weight: Tensor | None, a: Tensor) -> Tensor:
+    """Drive of one component: ``a`` ``(batch, *pre)``."""
+    if isinstance(connectivity, Dense):
+        return a.flatten(1) @ weight.flatten(1).t()
+    if isinstance(connectivity, Conv2d):
+        return F.conv2d(a, weight, stride=connectivity.stride, padding=connectivity.padding)
+    if isinstance(connectivity, Local2d):
+        return _local(weight, a, connectivity)
+    assert isinstance(connectivity, AvgPool)
+    return F.avg_pool2d(a, connectivity.kernel, connectivity.stride)
+
+
+class Reference:
+    """Leaf copies of a simulator's weights and biases, and the loss as a function of them."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.circuit = simulator.circuit
+        self.weights = {n: t.detach().clone().requires_grad_() for n, t in simulator.weights.items()}
+        self.biases = {n: t.detach().clone().requires_grad_() for n, t in simulator.biases.items()}
+        self.gates = {n: t.detach().clone() for n, t in simulator.gates.items()}
+        self.pre_activations: dict[str, Tensor] = {}
+
+    def output(self, images: Tensor) -> Tensor:
+        """``(batch, K, *output units)``."""
+        K, dtype = self.circuit.K, next(iter(self.weights.values())).dtype
+        a = {"input": to_unit_range(images, dtype) if images.dtype == torch.uint8 else images.to(dtype)}
+        for name in self.circuit.order:
+            if name == "input":
+                continue
+            population = self.circuit.populations[name]
+            total = 0
+            for group in self.circuit.into(name):
+                pre, weight = a[group.pre], self.weights.get(group.name)
+                if population.scalar:
+                    total = drive(group.connectivity, None, pre)
+                elif self.circuit.populations[group.pre].scalar:
+                    parts = [drive(group.connectivity, weight[mu], pre) for mu in range(K)]
+                    total = total + torch.stack(parts, dim=1)
+                else:
+                    parts = [drive(group.connectivity, weight, pre[:, mu]) for mu in range(K)]
+                    total = total + torch.stack(parts, dim=1)
+            if name in self.biases:
+                bias = self.biases[name]
+                total = total + bias.view(*bias.shape, *[1] * (total.ndim - 1 - bias.ndim))
+            self.pre_activations[name] = total
+            if f"{name}/t" in self.gates:
+                t = self.gates[f"{name}/t"]
+                t = t.view(*t.shape, *[1] * (total.ndim - 3))
+                mask = ((t * total).sum(1, keepdim=True) >= 0).to(total.dtype).detach()
+                a[name] = total * mask
+            else:
+                a[name] = total
+        return a["output"]
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss of the batch, from the definitions."""
+        readout = self.circuit.readout
+        output = self.output(images).flatten(1)
+        if readout.loss == "cross_entropy":
+            return F.cross_entropy(output, labels)
+        target = readout.codewords().to(output.dtype)[labels]
+        if readout.loss == "squared":
+            return 0.5 * ((output - target) ** 2).sum() / len(labels)
+        return F.binary_cross_entropy_with_logits(output, target, reduction="sum") / len(labels)
+
+    def gradients(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Gradient of every weight and bias, named as ``Step.updates`` names them."""
+        leaves = {**self.weights, **{f"bias of {n}": t for n, t in self.biases.items()}}
+        found = torch.autograd.grad(self.loss(images, labels), list(leaves.values()))
+        return dict(zip(leaves, found, strict=True))
