@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from attrs import define, field, frozen
@@ -69,7 +69,7 @@ class ForwardPass:
         if len(parts) == 1:
             return parts[0]
         return Activity(
-            output=torch.cat([part.output for part in parts]),
+            output=_cat_batch([part.output for part in parts]),
             activations=_joined([part.activations for part in parts]),
             gates=_joined([part.gates for part in parts]),
             pre_activations=_joined([part.pre_activations for part in parts]),
@@ -123,6 +123,12 @@ class ForwardPass:
         return h
 
 
-def _joined(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    parts = list(parts)
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: _cat_batch([part[name] for part in parts]) for name in parts[0]}
+
+
+def _cat_batch(parts: list[Tensor]) -> Tensor:
+    """``torch.cat`` along the batch that keeps the memory order of the parts, which torch would make contiguous."""
+    order = sorted(range(parts[0].ndim), key=lambda axis: -parts[0].stride(axis))
+    joined = torch.cat([part.permute(order) for part in parts], dim=order.index(0))
+    return joined.permute([order.index(axis) for axis in range(len(order))])

@@ -12,7 +12,7 @@ The trainer calls every observer at the same moments and knows none of them by n
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TextIO, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from attrs import field, frozen
@@ -177,6 +177,17 @@ class EarlyStop(Observer):
         return f"train error is zero at the checkpoint of epoch {last.epoch}"
 
 
+@runtime_checkable
+class Screen(Protocol):
+    """Anything that text can be written to."""
+
+    def write(self, text: str, /) -> object:
+        """Take text."""
+
+    def flush(self) -> object:
+        """Show it."""
+
+
 class ProgressBar(Observer):
     """One tqdm bar over all steps of all epochs; shows the epoch and the last test error. Never reads the device.
 
@@ -185,7 +196,7 @@ class ProgressBar(Observer):
         enabled: None draws only on a terminal, True and False decide.
     """
 
-    def __init__(self, file: TextIO | None = None, enabled: bool | None = None) -> None:
+    def __init__(self, file: Screen | None = None, enabled: bool | None = None) -> None:
         self._file = file
         self._disable = None if enabled is None else not enabled
         self._bar: tqdm[Any] | None = None

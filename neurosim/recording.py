@@ -73,6 +73,11 @@ class Recorder(Observer):
         self._overwrite, self._resume = overwrite, resume
         self._writer: RunWriter | None = None
         if resume:
+            if not self.path.exists():
+                raise DataError(
+                    f"{self.path}: expected a run to resume, but there is no such file; check the path, or leave out "
+                    "--resume (in Python resume=True) to begin a new run"
+                )
             Run(self.path)  # refuses what is no run
         else:
             refuse_target(self.path, overwrite=overwrite)

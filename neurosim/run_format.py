@@ -39,6 +39,11 @@ COMMITS = "commits"
 RESUME = "resume"
 CHECKPOINT_STATE = "checkpoints/state"
 
+ABOUT = (
+    "One training run, written by neurosim and read by neurosim.run_file.Run. Of every dataset in epochs, checkpoints "
+    "and so on, the first rows are valid, as many as the newest line of 'commits' says; all, once the run is finished."
+)
+
 #: a chunk holds about this many bytes, and at least one row
 CHUNK_BYTES = 1 << 16
 #: HDF5 cannot index a chunk beyond 4 GiB; such rows lie in one piece
@@ -168,7 +173,7 @@ def checksum(array: Array) -> int:
 def create(path: Path, attributes: Mapping[str, str | int], series: Mapping[str, Series]) -> None:
     """Write a new file with its whole structure and room for all rows, and close it."""
     with h5py.File(path, "w") as file:
-        file.attrs.update({"format": FORMAT, "version": VERSION, **attributes})
+        file.attrs.update({"format": FORMAT, "version": VERSION, "about": ABOUT, **attributes})
         for name, one in series.items():
             dataset = _allocate(file, name, one)
             if one.about:

@@ -102,7 +102,8 @@ class RunWriter:
             DataError: not a run file, damaged, without a state, or another process has it open.
         """
         with opened(path):
-            held = hold(path)  # before anything is read that another writer could change
+            pass  # a file that is no run is refused for that reason
+        held = hold(path)  # before anything is read that another writer could change
         try:
             with opened(path) as file:
                 found, series = read_state(path, file), read_series(file)
@@ -196,7 +197,7 @@ class RunWriter:
                 "declare it with the shape of one row"
             )
         if self._rows[name] == series.capacity:
-            self._series[name] = evolve(series, capacity=2 * series.capacity)
+            self._series[name] = evolve(series, capacity=max(64, 2 * series.capacity))
             self._outdated = True
         self._file().write(name, self._rows[name], array)
         self._rows[name] += 1

@@ -18,13 +18,17 @@ import torch
 from torch import Tensor
 
 from neurosim import run_places, run_writer
-from neurosim.datasets import Dataset, Split, to_unit_range
+from neurosim.datasets import Dataset, Split
 from neurosim.recording import Recorder
 from neurosim.streams import stream
 from neurosim.training import Trainer, TrainingResult
 
 SHAPE = (1, 3, 3)
 CLASSES = 3
+
+
+def scaled(images: Tensor) -> Tensor:
+    return images.float() / 127.5 - 1
 
 
 class FakeCircuit:
@@ -41,7 +45,7 @@ class FakeOptimizer:
 
 
 class FakeSimulator:
-    """Softmax regression with momentum (created by the first step) and noisy updates; all its types of tensor differ."""
+    """Softmax regression with momentum (made by the first step) and noisy updates; its tensors have five types."""
 
     def __init__(self, seed: int = 0, circuit: FakeCircuit | None = None, explode_at: int | None = None) -> None:
         self.circuit, self.seed, self.device = circuit or FakeCircuit(), seed, torch.device("cpu")
@@ -56,14 +60,14 @@ class FakeSimulator:
         self.explode_at = explode_at
 
     def _forward(self, images: Tensor) -> Tensor:
-        return to_unit_range(images).flatten(1) @ self.weight.t() + self.bias
+        return scaled(images).flatten(1) @ self.weight.t() + self.bias
 
     def learn(self, images: Tensor, labels: Tensor) -> SimpleNamespace:
         output = self._forward(images)
         loss = torch.nn.functional.cross_entropy(output, labels)
         error = (output.softmax(1) - torch.nn.functional.one_hot(labels, output.shape[1])) / len(labels)
         noise = torch.randn(self.weight.shape, generator=stream(self.seed, "noise", int(self.steps)))
-        update = error.t() @ to_unit_range(images).flatten(1) + 0.01 * noise
+        update = error.t() @ scaled(images).flatten(1) + 0.01 * noise
         self.momentum = update if self.momentum is None else 0.9 * self.momentum + update
         self.weight -= 0.05 * self.momentum
         self.bias -= 0.05 * error.sum(0)

@@ -80,6 +80,24 @@ class Local2d(Connectivity):
         update = torch.bmm(moved, by_position)
         return update.view(height, width, -1, pre_shape[0], *self.kernel).permute(2, 0, 1, 3, 4, 5)
 
+    def correlate_modulated(
+        self, post: Tensor, pre: Tensor, modulator: Tensor, pre_shape: Shape, out: Tensor | None = None
+    ) -> Tensor:
+        # One component at a time, the modulator on the smaller factor: folding all K into the channels would write
+        # K activations' worth of memory first.
+        height, width = self._extent(pre_shape)
+        patches, _ = self._patches(pre, pre_shape)
+        fields = patches.transpose(1, 2)  # (positions, batch, fan_in)
+        moved = post.permute(2, 3, 1, 0).reshape(height * width, post.shape[1], -1)
+        updates = []
+        for m in modulator.unbind(1):
+            if moved.shape[1] <= patches.shape[1]:
+                updates.append(torch.bmm(moved * m, fields))
+            else:
+                updates.append(torch.bmm(moved, (patches * m).transpose(1, 2)))
+        size = (height, width, modulator.shape[1], post.shape[1], pre_shape[0], *self.kernel)
+        return torch.stack(updates, dim=1).view(size).permute(2, 3, 0, 1, 4, 5, 6)
+
     def _extent(self, pre: Shape) -> tuple[int, int]:
         return sliding_extent(self, pre[1:], self.kernel, self.stride, self.padding)
 

@@ -1,0 +1,71 @@
+"""Alignment of a rule's credit with the exact credit (Appendix D)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from neurosim.errors import SimulationError
+from neurosim.plasticity import PlasticityRule, rule_named
+from neurosim.simulator import Simulator
+
+#: examples whose credit has at most this norm are left out
+_LEAST_NORM = 1e-6
+
+
+def angle(credit: Tensor, exact: Tensor) -> Tensor:
+    """Mean angle in degrees between two credits, example by example (Eq. 18).
+
+        cos theta = credit . exact / (|credit| |exact|)
+
+    Args:
+        credit: ``(batch, ...)``.
+        exact: of the same shape.
+
+    Returns:
+        0-d; the mean over the examples in which both norms exceed 1e-6, NaN where there are none.
+
+    Raises:
+        SimulationError: shapes that differ.
+
+    Example:
+        >>> bool(angle(torch.ones(1, 2), torch.tensor([[1.0, 0.0]])).round(decimals=3) == 45)
+        True
+    """
+    if credit.shape != exact.shape:
+        raise SimulationError(f"angle: credits of different shapes, {tuple(credit.shape)} and {tuple(exact.shape)}")
+    left, right = credit.flatten(1).double(), exact.flatten(1).double()
+    norms = left.norm(dim=1), right.norm(dim=1)
+    valid = (norms[0] > _LEAST_NORM) & (norms[1] > _LEAST_NORM)
+    cosine = (left * right).sum(1) / (norms[0] * norms[1]).clamp(min=_LEAST_NORM**2)
+    degrees = torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0)))
+    return torch.where(valid, degrees, torch.nan).nanmean()
+
+
+def gradient_alignment(
+    simulator: Simulator, images: Tensor, labels: Tensor, rule: PlasticityRule | None = None
+) -> dict[str, float]:
+    """Angle in degrees between a rule's credit and backpropagation's, for every hidden population.
+
+    Measured at gate outputs before pooling and without the derivative of the gate (Appendix D). Changes nothing.
+
+    Args:
+        simulator: the network to measure.
+        images, labels: as in :meth:`Simulator.learn`; the paper used the first 128 training images.
+        rule: whose credit; by default each population's own rule.
+
+    Example:
+        >>> import torch
+        >>> from neurosim import Simulator, circuits
+        >>> from neurosim.datasets import load_dataset
+        >>> digits = load_dataset("digits").train.first(32)
+        >>> angles = gradient_alignment(Simulator(circuits.load("digits-fc")), digits.images, digits.labels)
+        >>> sorted(angles)
+        ['fc1', 'fc2']
+    """
+    step = simulator.probe(images, labels)
+    exact = rule_named("bp")
+    hidden = [p.name for p in simulator.circuit.populations.values() if not p.scalar and p.relay_of is None]
+    return {
+        name: float(angle(step.credit(name, rule), step.credit(name, exact))) for name in hidden if name != "output"
+    }
