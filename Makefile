@@ -11,7 +11,7 @@ PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-inpu
 # An install is repeated only when what it depends on changes.
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
-INSTALL_INPUTS := pyproject.toml $(CONSTRAINTS)
+INSTALL_INPUTS := pyproject.toml setup.py $(CONSTRAINTS)
 
 # Tests find the data sets that lie beside a checkout, unless the caller named a folder.
 NEUROSIM_DATA ?= $(realpath ../shared/data)

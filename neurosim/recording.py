@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import h5py
@@ -24,7 +24,6 @@ from neurosim.run_format import CHECKPOINT_STATE, opened, series_of, to_array
 from neurosim.run_places import refuse_target
 from neurosim.run_writer import RunWriter
 
-Keep = Literal["all", "last", "none"]
 Row = TypeVar("Row", EpochRow, CheckpointRow)
 
 #: what a checkpoint keeps of the state; the rest (optimizer, noise) serves only to continue
@@ -56,7 +55,7 @@ class Recorder(Observer):
         path: str | os.PathLike[str],
         *,
         config: Mapping[str, Any] | None = None,
-        checkpoints: Keep = "all",
+        checkpoints: str = "all",
         overwrite: bool = False,
         resume: bool = False,
     ) -> None:
@@ -114,7 +113,7 @@ class Recorder(Observer):
         self._append("epochs", row)
 
     def on_commit(self, trainer: Training) -> None:
-        """Make the epoch permanent; at checkpoints also against a power failure."""
+        """Make the epoch permanent; at checkpoints in an order that survives a power failure too."""
         at_checkpoint = trainer.checkpoint_rows[-1].epoch == trainer.epoch
         self.writer.commit(trainer.simulator.state_dict(), epoch=trainer.epoch, sync=at_checkpoint)
 

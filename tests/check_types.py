@@ -34,7 +34,7 @@ def install() -> None:
     shutil.rmtree(INSTALLED, ignore_errors=True)
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
     subprocess.run([*command, "--no-build-isolation", "--target", str(INSTALLED), str(source)], check=True)
@@ -48,7 +48,7 @@ def check_layout() -> int:
         missing, extra = sorted(expected - installed), sorted(installed - expected)
         sys.exit(
             f"a plain install does not hold the files of the tree: missing {missing}, extra {extra}\n"
-            "Name every package in [tool.setuptools] of pyproject.toml."
+            "Every folder needs an __init__.py for setup.py to find it."
         )
     return len(expected)
 

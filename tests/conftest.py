@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import jaxtyping
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # figures are drawn without a display
@@ -14,3 +16,9 @@ settings.register_profile(
 )
 settings.register_profile("explore", deadline=None, max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "reproducible"))
+
+
+@pytest.fixture
+def wrong_types_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests of refusals: an argument that contradicts its annotation reaches the function, and its own message."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

@@ -10,13 +10,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
+
+from neurosim.streams import stream
 
 ROOT = Path(__file__).resolve().parents[1]
 INSTALLED_AS = {"rules": "neurosim.rules", "circuits": "neurosim.circuits"}  # every other folder keeps its name
 HEAVY = {"matplotlib", "pandas", "sklearn", "torchvision", "typer"}
 
-# A lower floor never imports a higher one.
+# A lower floor never imports a higher one. The front door, neurosim/__init__.py, stands on no floor: it names things of
+# every floor for type checkers, and loads them when they are asked for.
+FRONT_DOOR = ROOT / "neurosim" / "__init__.py"
 ABOVE = {
     "neurosim": ["neurosim.rules", "neurosim.circuits", "examples", "benchmarks", "tests"],
     "rules": ["neurosim.circuits", "examples", "benchmarks", "tests"],
@@ -41,6 +46,10 @@ ENGINE = sorted((ROOT / "neurosim").rglob("*.py"))
 
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
+
+
+def floor(path: Path) -> str:
+    return relative(path).split("/")[0]
 
 
 def module_name(path: Path) -> str:
@@ -104,10 +113,19 @@ def test_no_second_spelling(path: Path) -> None:
     assert not found, f"write neurosim.{found[0]}"
 
 
-@pytest.mark.parametrize("path", [path for path in PYTHON if relative(path).split("/")[0] in ABOVE], ids=relative)
+@pytest.mark.parametrize("path", [path for path in PYTHON if path != FRONT_DOOR and floor(path) in ABOVE], ids=relative)
 def test_no_floor_imports_a_higher_one(path: Path) -> None:
-    found = within(imports(source(path), module_name(path)), ABOVE[relative(path).split("/")[0]])
+    found = within(imports(source(path), module_name(path)), ABOVE[floor(path)])
     assert not found, f"{relative(path)} imports {found}, which stand above it"
+
+
+@pytest.mark.parametrize("path", [path for path in ENGINE if path != FRONT_DOOR], ids=relative)
+def test_engine_does_not_use_the_front_door(path: Path) -> None:
+    """``from neurosim import GEVB`` in the engine would reach a higher floor unseen."""
+    homes = {module_name(other).split(".")[1] for other in ENGINE} | {"__version__"}
+    pairs = {tuple(name.split(".")) for name in imports(source(path), module_name(path))}
+    found = [pair[1] for pair in pairs if len(pair) == 2 and pair[0] == "neurosim" and pair[1] not in homes]
+    assert not found, "import it from the module that defines it"
 
 
 def test_no_grab_bag() -> None:
@@ -177,3 +195,13 @@ def test_annotations_are_enforced_in_this_run(folder: str) -> None:
         if path.name not in {"__init__.py", "__main__.py"}:
             module = importlib.import_module(module_name(path))
             assert type(module.__loader__).__module__.startswith("jaxtyping"), module.__name__
+
+
+def test_a_wrong_argument_does_not_pass() -> None:
+    with pytest.raises(jaxtyping.TypeCheckError, match="parameter 'seed'"):
+        stream("7", "weights")  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_a_wrong_argument_passes_where_a_test_asks_for_it() -> None:
+    assert stream("7", "weights").initial_seed() == stream(7, "weights").initial_seed()  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """A tiny simulator and dataset for tests of training and recording; as a program, a server of processes to kill.
 
 The server imports everything once and forks a training process for each line of JSON that it reads, so that a test
-can afford to kill many. It answers with the process id, and with the exit code once the process is gone.
+can afford to kill many. It answers with the exit code. `lifetime`: seconds until it kills the process from outside;
+`fatal`: the process kills itself at that change of the disk.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -174,6 +176,7 @@ class KillSwitch:
 
 
 def main() -> None:
+    os.fsync = lambda file: None  # type: ignore[assignment]  # a kill does not need it, and it is slow
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
@@ -182,7 +185,9 @@ def main() -> None:
                 KillSwitch(order["fatal"]).install()
             fake_training(Path(order["path"]), order["epochs"], **order["options"]).run()
             os._exit(0)
-        print(pid, flush=True)
+        if order["lifetime"] is not None:
+            time.sleep(order["lifetime"])
+            os.kill(pid, signal.SIGKILL)  # nothing, where it is over already
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 
 

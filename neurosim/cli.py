@@ -1,0 +1,156 @@
+"""The `neurosim` command."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from neurosim.circuit_library import available_circuits
+from neurosim.datasets import available_datasets
+from neurosim.errors import NeurosimError
+from neurosim.experiment import Experiment, read_settings
+from neurosim.observers import CheckpointRow, EpochRow, Observer, ProgressBar, Training
+from neurosim.plasticity import available_rules
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Simulate circuits of neural populations that learn by plug-in plasticity rules.",
+)
+
+
+@app.command()
+def train(
+    circuit: Annotated[str | None, typer.Option(help="Ready-made circuit, or a .json file. [default: digits-fc]")] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Rule for all groups, or GROUP=RULE for one; 'frozen' freezes. May be repeated."),
+    ] = None,
+    sign: Annotated[str | None, typer.Option(help="'nonnegative' or 'mixed' weights past the first layer.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset or .h5 file. [default: the circuit's]")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs in all. [default: 20]")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per update. [default: 128]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Of Adam. [default: 0.0003]")] = None,
+    checkpoint_every: Annotated[int | None, typer.Option(help="Epochs between checkpoints. [default: 10]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, gates and data order. [default: 0]")] = None,
+    device: Annotated[str | None, typer.Option(help="'cpu', 'cuda', 'cuda:1', ... [default: cpu]")] = None,
+    precision: Annotated[str | None, typer.Option(help="'float32', 'float64' or 'bfloat16'. [default: float32]")] = None,
+    train_examples: Annotated[int | None, typer.Option(help="Train on the first so many only.")] = None,
+    test_examples: Annotated[int | None, typer.Option(help="Test on the first so many only.")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of these settings; options given here win.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(envvar="NEUROSIM_DATA", help="Folder of datasets; downloads go there.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run file. [default: runs/CIRCUIT-RULE-seedN.h5]")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in an existing file.")] = False,
+    picture: Annotated[bool, typer.Option(help="Draw circuit and learning curve beside the run file.")] = True,
+) -> None:
+    """Train a circuit and record the run; without options, a demo on the embedded digits."""
+    given: dict[str, Any] = {
+        "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset, "epochs": epochs,
+        "batch_size": batch_size, "learning_rate": learning_rate, "checkpoint_every": checkpoint_every, "seed": seed,
+        "device": device, "precision": precision, "train_examples": train_examples, "test_examples": test_examples,
+    }  # fmt: skip
+    settings = {key.replace("-", "_"): value for key, value in (read_settings(config) if config else {}).items()}
+    experiment = Experiment.from_settings(settings | {key: value for key, value in given.items() if value is not None})
+    path = out if out is not None else Path("runs") / f"{experiment.label}.h5"
+    run_experiment(experiment, path, data_dir=data_dir, overwrite=overwrite, resume=resume, picture=picture)
+
+
+def run_experiment(
+    experiment: Experiment, path: Path, *, data_dir: Path | None, overwrite: bool, resume: bool, picture: bool
+) -> None:
+    """Train, record and report one experiment."""
+    from neurosim.recording import Recorder  # h5py and the rest are loaded only where a run is recorded
+
+    image = path.with_suffix(".png")
+    if path.parent != Path() and not path.parent.exists():
+        path.parent.mkdir(parents=True)
+    recorder = Recorder(path, config=experiment.to_dict(), overwrite=overwrite, resume=resume)
+    progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
+    trainer = experiment.build(data_dir, observers=[recorder, progress])
+    print(trainer.simulator.circuit)
+    print(trainer.dataset)
+    result = trainer.run()
+    last = result.checkpoints[-1]
+    print(
+        f"\n{result.reason}\n"
+        f"test error {last.test_error:.2%}, train error {last.train_error:.2%} after epoch {last.epoch} "
+        f"(chance: {1 - 1 / trainer.dataset.classes:.0%})\nrecorded in {path}"
+    )
+    if picture:
+        from neurosim.figures.run_overview import draw_run
+
+        draw_run(path).savefig(image, dpi=150)
+        print(f"picture in {image}")
+
+
+class EpochLines(Observer):
+    """A line per epoch, where there is no terminal to draw a progress bar on."""
+
+    def on_epoch(self, trainer: Training, row: EpochRow) -> None:
+        seconds = row.step_seconds + row.evaluation_seconds
+        print(
+            f"epoch {row.epoch}/{trainer.epochs}: train loss {row.train_loss:.4f}, test error {row.test_error:.2%}, "
+            f"{seconds:.1f} s",
+            flush=True,
+        )
+
+    def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
+        print(f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}", flush=True)
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run file, finished, interrupted or still being written.")],
+) -> None:
+    """Tell what a run file holds."""
+    from neurosim.run_file import Run
+
+    print(Run(run).summary())
+
+
+@app.command("list")
+def list_(
+    what: Annotated[str | None, typer.Argument(help="'circuits', 'rules' or 'datasets'; all of them by default.")] = None,
+) -> None:
+    """List circuits, rules and datasets, one line each."""
+    from neurosim.errors import UnknownNameError
+
+    tables = {
+        "circuits": lambda: {name: _first_line(made) for name, made in available_circuits().items()},
+        "rules": lambda: {name: _first_line(made) for name, made in available_rules().items()},
+        "datasets": available_datasets,
+    }
+    if what is not None and what not in tables:
+        raise UnknownNameError("list", what, tables)
+    for kind in [what] if what is not None else tables:
+        print(kind)
+        rows = tables[kind]()
+        width = max(map(len, rows))
+        for name, line in rows.items():
+            print(f"  {name.ljust(width)}  {line}")
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "(undocumented)").strip().splitlines()[0]
+
+
+def main() -> NoReturn:
+    """Run the command; an error that neurosim raises on purpose is one line, not a traceback."""
+    try:
+        app()
+    except NeurosimError as error:
+        print(f"neurosim: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+    raise SystemExit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""An experiment: the plain settings behind one training run, from the command line, a TOML file or Python."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from neurosim.circuit import Circuit
+from neurosim.circuit_library import available_circuits
+from neurosim.circuit_library import load as load_circuit
+from neurosim.datasets import Dataset, available_datasets, load_dataset
+from neurosim.errors import DataError, NeurosimError, UnknownNameError
+from neurosim.observers import Observer
+from neurosim.optimizers import Adam
+from neurosim.plasticity import PlasticityRule, rule_named
+from neurosim.simulator import Simulator
+from neurosim.training import Trainer
+
+#: what `--rule GROUP=frozen` says instead of a rule
+FROZEN = "frozen"
+
+
+class ConfigError(NeurosimError, ValueError):
+    """Settings that do not make an experiment."""
+
+
+def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+@frozen
+class Experiment:
+    """Settings of one run; every default is the paper's where it names one (Appendix H).
+
+    Attributes:
+        circuit: name of a ready-made circuit, or a ``.json`` file made by ``Circuit.to_json``.
+        sign: ``"nonnegative"`` or ``"mixed"`` past the first layer; None for the circuit's own.
+        rule: rules by name: one for all groups, or ``"GROUP=NAME"`` for single ones; ``frozen`` freezes.
+        dataset: a dataset's name or file; None for the one that the circuit is named after.
+        epochs, batch_size, learning_rate, checkpoint_every: of training, with Adam.
+        seed: from which every random stream derives.
+        device, precision: as in :class:`~neurosim.simulator.Simulator`.
+        train_examples, test_examples: use only so many; None for all.
+
+    Example:
+        >>> experiment = Experiment(circuit="digits-fc", epochs=1)
+        >>> experiment.build().simulator.circuit.K
+        10
+    """
+
+    circuit: str = "digits-fc"
+    sign: str | None = None
+    rule: tuple[str, ...] = field(default=(), converter=_texts)
+    dataset: str | None = None
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 3e-4
+    checkpoint_every: int = 10
+    seed: int = 0
+    device: str = "cpu"
+    precision: str = "float32"
+    train_examples: int | None = None
+    test_examples: int | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Experiment:
+        """From a table of settings, for example of a TOML file; ``-`` and ``_`` are the same in names.
+
+        Raises:
+            UnknownNameError: a setting that does not exist.
+            ConfigError: a value of the wrong type.
+        """
+        kinds: dict[str, tuple[type, ...]] = {
+            "epochs": (int,), "batch_size": (int,), "learning_rate": (int, float), "checkpoint_every": (int,),
+            "seed": (int,), "train_examples": (int,), "test_examples": (int,), "rule": (str, list, tuple),
+        }  # fmt: skip
+        known = [a.name for a in attrs.fields(cls)]
+        given = {}
+        for key, value in settings.items():
+            name = key.replace("-", "_")
+            if name not in known:
+                raise UnknownNameError("setting", key, known)
+            expected = kinds.get(name, (str,))
+            if not isinstance(value, expected) or isinstance(value, bool):
+                wanted = " or ".join(kind.__name__ for kind in expected)
+                raise ConfigError(f"setting '{key}': expected {wanted}, got {value!r}")
+            given[name] = value
+        return cls(**given)
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset, where none is given the one that the circuit is named after.
+
+        Raises:
+            ConfigError: none is given and the circuit's name does not tell.
+        """
+        if self.dataset is not None:
+            return self.dataset
+        prefix = self.circuit.split("-")[0]
+        if prefix not in available_datasets():
+            raise ConfigError(f"circuit '{self.circuit}' is not named after a dataset; say which one with --dataset")
+        return prefix
+
+    @property
+    def label(self) -> str:
+        """A short name for files: circuit, sign, rules, seed."""
+        rules = "-".join(self.rule).replace("->", "-").replace("=", "-") or "default"
+        parts = [Path(self.circuit).stem, *([self.sign] if self.sign else []), rules, f"seed{self.seed}"]
+        return "-".join(parts)
+
+    def build_circuit(self) -> Circuit:
+        """The circuit with its rules.
+
+        Raises:
+            UnknownNameError: a circuit, rule or group that does not exist.
+            CircuitError: a rule or sign that does not fit.
+        """
+        options = {} if self.sign is None else {"sign": self.sign}
+        if self.circuit.endswith(".json"):
+            if options:
+                raise ConfigError(f"{self.circuit} says which groups are constrained; --sign is for ready-made circuits")
+            circuit = Circuit.from_json(_text_of(Path(self.circuit)))
+        else:
+            circuit = load_circuit(self.circuit, **options)
+        for rule in self.rule:
+            group, separator, name = rule.rpartition("=")
+            chosen = _rule(name)
+            circuit = circuit.with_rules({group: chosen} if separator else chosen)
+        return circuit
+
+    def build_simulator(self) -> Simulator:
+        """The simulator, with its weights drawn."""
+        return Simulator(
+            self.build_circuit(),
+            device=self.device,
+            precision=self.precision,
+            seed=self.seed,
+            optimizer=Adam(self.learning_rate),
+        )
+
+    def load_data(self, data_dir: str | Path | None = None) -> Dataset:
+        """The dataset, shortened where the settings say so."""
+        dataset = load_dataset(self.dataset_name, data_dir)
+        if self.train_examples is not None or self.test_examples is not None:
+            dataset = dataset.subset(train=self.train_examples, test=self.test_examples)
+        return dataset
+
+    def build(self, data_dir: str | Path | None = None, observers: Sequence[Observer] = ()) -> Trainer:
+        """Everything that :meth:`Trainer.run` needs."""
+        dataset = self.load_data(data_dir)
+        return Trainer(
+            self.build_simulator(),
+            dataset,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            checkpoint_every=self.checkpoint_every,
+            observers=observers,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the run's record, without what a resumed run may change."""
+        plain = attrs.asdict(self) | {"rule": list(self.rule)}
+        del plain["epochs"], plain["device"]
+        return plain
+
+
+def read_settings(path: str | Path) -> dict[str, Any]:
+    """The settings in a TOML file.
+
+    Raises:
+        DataError: a file that does not exist or is no TOML.
+    """
+    try:
+        return tomllib.loads(_text_of(Path(path)))
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{path}: expected a TOML file, but {error}") from error
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: expected a readable text file, but {error}") from error
+
+
+def _rule(name: str) -> PlasticityRule | None:
+    return None if name == FROZEN else rule_named(name)
+
+
+__all__ = ["ConfigError", "Experiment", "available_circuits", "read_settings"]
