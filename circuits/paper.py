@@ -19,6 +19,7 @@ from typing import Literal
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.connectivity import AvgPool, Connectivity, Conv2d, Dense, Local2d
+from neurosim.errors import CircuitError
 from neurosim.gates import SignGate
 from neurosim.initializers import He, Initializer, OnOff
 from neurosim.plasticity import PlasticityRule
@@ -109,6 +110,12 @@ def mnist_lc(
     return network(MNIST, layers, [fc1], sign=sign, rule=rule)
 
 
+def _three(channels: Sequence[int]) -> tuple[int, int, int]:
+    if len(channels) != 3:
+        raise CircuitError(f"channels: the network has three spatial populations, got {tuple(channels)}")
+    return channels[0], channels[1], channels[2]
+
+
 def cifar10_fc(
     sign: Sign = "nonnegative", rule: PlasticityRule | None = None, widths: Sequence[int] = (1024, 512, 512)
 ) -> Circuit:
@@ -123,7 +130,7 @@ def cifar10_conv(
     fc1: int = 1024,
 ) -> Circuit:
     """CIFAR-10, convolutional: 128 and 64 channels of 5x5, pooled, 64 of 2x2 with stride 2, then 1024 (Table 4)."""
-    first, second, third = channels
+    first, second, third = _three(channels)
     layers: list[Layer] = [
         (first, Conv2d(5, padding=2), True),
         (second, Conv2d(5, padding=2), True),
@@ -139,7 +146,7 @@ def cifar10_lc(
     fc1: int = 256,
 ) -> Circuit:
     """CIFAR-10, locally connected: 64, 32 channels of 5x5, pooled, 32 of 2x2 with stride 2, then 256 (see above)."""
-    first, second, third = channels
+    first, second, third = _three(channels)
     layers: list[Layer] = [
         (first, Local2d(5, padding=2), True),
         (second, Local2d(5, padding=2), True),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from types import EllipsisType
 from typing import Any, Literal
 
-import attrs
 import networkx as nx
 
+from neurosim.circuit_checks import at, fitted, refuse_incomplete, refuse_misfit, refuse_misplaced
 from neurosim.circuit_file import as_text, from_data, from_json, to_data, to_json
 from neurosim.connectivity import Connectivity, Shape
 from neurosim.errors import CircuitError, UnknownNameError
@@ -46,7 +45,7 @@ class Circuit:
         >>> _ = c.connect("input", "f1", Dense(), rule=GEVB(), init=OnOff())
         >>> _ = c.connect("f1", "output", Dense(), rule=GEVB(), init=OnOff(), sign="nonnegative")
         >>> print(c)
-        Circuit: K = 10 (vector units), readout OneHot(classes=10, loss='cross_entropy'), 502464 weights
+        Circuit: K = 10 (vector units), readout OneHot(classes=10, loss='cross_entropy'), 501824 weights
           population  shape        gate        bias
           input       (1, 28, 28)  scalar      -
           f1          (64,)        SignGate()  unit
@@ -62,6 +61,8 @@ class Circuit:
         if not isinstance(readout, Readout):
             raise CircuitError(f"readout must be a Readout such as OneHot(10), got {readout!r}")
         shape = declared_shape(INPUT, inputs)
+        if not isinstance(inputs, int) and any(extent is ... for extent in inputs):
+            raise CircuitError(f"the shape of the input must be complete, got {inputs}")
         self.readout = readout
         self.K = readout.length if K is None else K
         if self.K not in (1, readout.length):
@@ -101,12 +102,12 @@ class Circuit:
             raise UnknownNameError(f"bias for population '{name}'", str(bias), map(str, BIASES))
         if bias is None and bias_rule != "shared":
             raise CircuitError(f"population '{name}' has no bias (bias=None), so bias_rule={bias_rule!r} has no effect")
-        shape_open = isinstance(shape, tuple) and Ellipsis in shape
+        shape_open = not isinstance(shape, int) and any(extent is ... for extent in shape)
         added = Population(
             name, declared_shape(name, shape), gate=gate, bias=bias, bias_rule=bias_rule, shape_open=shape_open
         )
         if gate is not None:
-            with _at(f"population '{name}'"):
+            with at(f"population '{name}'"):
                 gate.check(added.shape[0])
         return self._add(added)
 
@@ -116,13 +117,13 @@ class Circuit:
         Raises:
             CircuitError: a connectivity that has weights (use :meth:`connect`), or that does not fit ``pre``.
         """
-        source = self._known_shape(pre)
+        group, source = SynapseGroup(f"{pre}->{name}", pre, name, connectivity), self._known_shape(pre)
         if connectivity.has_weights:
             raise CircuitError(f"relay '{name}': {connectivity} has weights; use population() and connect()")
-        with _at(f"relay '{name}' of '{pre}'"):
+        self._refuse_taken(group)
+        with at(f"relay '{name}' of '{pre}'"):
             shape = connectivity.post_shape(source.shape, None)
         added = self._add(Population(name, shape, bias=None, scalar=source.scalar, relay_of=pre))
-        group = SynapseGroup(f"{pre}->{name}", pre, name, connectivity, sign="mixed")
         self.graph.add_edge(pre, name, key=group.name, group=group)
         return added
 
@@ -148,24 +149,15 @@ class Circuit:
             UnknownNameError: a population or sign that does not exist.
             CircuitError: a shape that does not fit, a cycle, a rule, sign or initializer that cannot apply.
         """
-        group = SynapseGroup(name or f"{pre}->{post}", pre, post, connectivity, rule, sign, init or He())
+        given = f"{pre}->{post}" if name is None else name
+        group = SynapseGroup(given, pre, post, connectivity, rule, sign, init or He())
         source, target = self._known_shape(pre), self._population(post)
-        if group.name in self._edges():
-            raise CircuitError(f"a group '{group.name}' exists already; give this one another name=")
+        self._refuse_taken(group)
         if sign not in SIGNS:
             raise UnknownNameError("sign", sign, SIGNS)
-        if not connectivity.has_weights:
-            raise CircuitError(f"group '{group.name}': {connectivity} has no weights; use relay()")
-        if post == INPUT or target.relay_of is not None:
-            reason = "is the input" if post == INPUT else f"is a relay of '{target.relay_of}'"
-            raise CircuitError(f"group '{group.name}': '{post}' {reason} and takes no synapses")
-        if pre == OUTPUT:
-            raise CircuitError(f"group '{group.name}': '{OUTPUT}' is the readout and has no synapses onto others")
-        if post == pre or nx.has_path(self.graph, post, pre):
-            path = " -> ".join([*nx.shortest_path(self.graph, post, pre), post])
-            raise CircuitError(f"group '{group.name}' would close the cycle {path}; circuits are acyclic")
-        resolved = self._fitting(group, source, target)
-        self._check_group(group, source, resolved)
+        refuse_misplaced(self.graph, group, target)
+        resolved = fitted(group, source, target)
+        refuse_misfit(self, group, source, resolved)
         self.graph.nodes[post]["population"] = resolved
         self.graph.add_edge(pre, post, key=group.name, group=group)
         return group
@@ -181,7 +173,7 @@ class Circuit:
 
         Example:
             >>> from neurosim import BP, circuits
-            >>> circuits.load("digits-fc").with_rules(BP()).groups["f1->output"].rule
+            >>> circuits.load("digits-fc").with_rules(BP()).groups["fc2->output"].rule
             BP()
         """
         if isinstance(rules, Mapping):
@@ -277,18 +269,7 @@ class Circuit:
                 that cannot apply.
         """
         vectorization_named(vectorization)
-        for name, population in self.populations.items():
-            if name != INPUT and not self.into(name):
-                raise CircuitError(f"population '{name}' has no input; connect() a group into it")
-            if name != OUTPUT and not nx.has_path(self.graph, name, OUTPUT):
-                raise CircuitError(f"population '{name}' has no way to '{OUTPUT}', so nothing it does has an effect")
-            if name != INPUT and not nx.has_path(self.graph, INPUT, name):
-                raise CircuitError(f"population '{name}' hears nothing from '{INPUT}'")
-            if population.bias is not None:
-                self.bias_rule(name)
-        for group in self.groups.values():
-            with _at(f"group '{group.name}'"):
-                group.init.check(self.site(group))
+        refuse_incomplete(self)
         return self
 
     # -- saving --------------------------------------------------------------------------------------------------
@@ -336,6 +317,10 @@ class Circuit:
         self.graph.add_node(population.name, population=population)
         return population
 
+    def _refuse_taken(self, group: SynapseGroup) -> None:
+        if group.name in self._edges():
+            raise CircuitError(f"a group '{group.name}' exists already; give this one another name=")
+
     def _edges(self) -> dict[str, SynapseGroup]:
         return {name: data["group"] for _, _, name, data in self.graph.edges(keys=True, data=True)}
 
@@ -349,38 +334,6 @@ class Circuit:
         population = self._population(name)
         if population.shape_open:
             raise CircuitError(
-                f"the shape of population '{name}' is not known yet; connect a group into it before anything listens to it"
+                f"the shape of population '{name}' is not known yet; connect a group into it before others listen to it"
             )
         return population
-
-    def _fitting(self, group: SynapseGroup, pre: Population, post: Population) -> Population:
-        """``post`` with its shape inferred where it was left open; an error where it does not fit."""
-        with _at(f"group '{group.name}'"):
-            made = group.connectivity.post_shape(pre.shape, post.shape[0])
-        if made == post.shape or (post.shape_open and len(made) == 3):
-            return attrs.evolve(post, shape=made, shape_open=False)
-        raise CircuitError(
-            f"group '{group.name}': {group.connectivity} makes {made} from '{pre.name}' {pre.shape}, but "
-            f"'{post.name}' has the shape {post.shape}; give '{post.name}' the shape {made} or change the connectivity"
-        )
-
-    def _check_group(self, group: SynapseGroup, pre: Population, post: Population) -> None:
-        possible = group.init.signs(pre.scalar)
-        if group.sign not in possible:
-            raise CircuitError(
-                f"group '{group.name}': {group.init} draws weights that are {' or '.join(possible)} here, which the "
-                f"constraint sign='{group.sign}' does not allow; use OnOff() past the first layer, HalfNormal() or Zeros()"
-            )
-        with _at(f"group '{group.name}'"):
-            group.init.check(site_of(group, pre, post, self.K, 1))
-        if group.rule is not None and (reason := group.rule.refusal(self, group)) is not None:
-            raise CircuitError(f"group '{group.name}': the rule {group.rule} cannot apply: {reason}")
-
-
-@contextmanager
-def _at(place: str) -> Iterator[None]:
-    """Say where a :class:`CircuitError` happened."""
-    try:
-        yield
-    except CircuitError as error:
-        raise CircuitError(f"{place}: {error}") from error

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from neurosim.connectivity import Connectivity
-from neurosim.errors import CircuitError
+from neurosim.errors import CircuitError, NeurosimError
 from neurosim.gates import Gate
 from neurosim.initializers import Initializer
 from neurosim.plasticity import PlasticityRule
@@ -42,7 +42,7 @@ def _population_data(circuit: Circuit, population: Population) -> dict[str, Any]
     rule = population.bias_rule
     return {
         "population": population.name,
-        "shape": list(population.shape),
+        "shape": [*population.shape, *(["..."] if population.shape_open else [])],
         "gate": population.gate.to_dict() if population.gate is not None else None,
         "bias": population.bias,
         "bias_rule": rule.to_dict() if isinstance(rule, PlasticityRule) else rule,
@@ -73,9 +73,9 @@ def from_data(kind: type[Circuit], data: dict[str, Any]) -> Circuit:
         raise CircuitError(f"circuit data of version {data.get('version')}; this neurosim reads version {VERSION}")
     try:
         return _build(kind, data)
-    except (KeyError, TypeError) as error:
-        if isinstance(error, CircuitError) or hasattr(error, "message"):
-            raise
+    except NeurosimError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CircuitError(f"circuit data are incomplete or malformed: {error!r}") from error
 
 
@@ -94,7 +94,7 @@ def _build(kind: type[Circuit], data: dict[str, Any]) -> Circuit:
         rule = entry["bias_rule"]
         circuit.population(
             entry["population"],
-            tuple(entry["shape"]),
+            tuple(Ellipsis if extent == "..." else extent for extent in entry["shape"]),
             gate=Gate.from_dict(entry["gate"]) if entry["gate"] is not None else None,
             bias=entry["bias"],
             bias_rule=PlasticityRule.from_dict(rule) if isinstance(rule, dict) else rule,

@@ -26,7 +26,7 @@ app = typer.Typer(
 
 @app.command()
 def train(
-    circuit: Annotated[str | None, typer.Option(help="Ready-made circuit, or a .json file. [default: digits-fc]")] = None,
+    circuit: Annotated[str | None, typer.Option(help="Name of a circuit, or .json file. [default: digits-fc]")] = None,
     rule: Annotated[
         list[str] | None,
         typer.Option(help="Rule for all groups, or GROUP=RULE for one; 'frozen' freezes. May be repeated."),
@@ -39,7 +39,7 @@ def train(
     checkpoint_every: Annotated[int | None, typer.Option(help="Epochs between checkpoints. [default: 10]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, gates and data order. [default: 0]")] = None,
     device: Annotated[str | None, typer.Option(help="'cpu', 'cuda', 'cuda:1', ... [default: cpu]")] = None,
-    precision: Annotated[str | None, typer.Option(help="'float32', 'float64' or 'bfloat16'. [default: float32]")] = None,
+    precision: Annotated[str | None, typer.Option(help="'float32', 'float64', 'bfloat16'. [default: float32]")] = None,
     train_examples: Annotated[int | None, typer.Option(help="Train on the first so many only.")] = None,
     test_examples: Annotated[int | None, typer.Option(help="Test on the first so many only.")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of these settings; options given here win.")] = None,
@@ -103,7 +103,9 @@ class EpochLines(Observer):
         )
 
     def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
-        print(f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}", flush=True)
+        print(
+            f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}", flush=True
+        )
 
 
 @app.command()
@@ -118,7 +120,7 @@ def show(
 
 @app.command("list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="'circuits', 'rules' or 'datasets'; all of them by default.")] = None,
+    what: Annotated[str | None, typer.Argument(help="'circuits', 'rules' or 'datasets'; default: all.")] = None,
 ) -> None:
     """List circuits, rules and datasets, one line each."""
     from neurosim.errors import UnknownNameError

@@ -7,7 +7,7 @@ are found through their entry points when a name is not known yet.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 import attrs
 
@@ -34,6 +34,12 @@ class Description:
         if "kind" in cls.__dict__:
             _KNOWN.setdefault(cls.kind, {})
         elif cls.kind:
+            namesake = _KNOWN[cls.kind].get(cls.__name__)
+            if namesake is not None and namesake.__module__ != cls.__module__:
+                raise CircuitError(
+                    f"a {cls.kind} named {cls.__name__} exists already, in {namesake.__module__}; a circuit finds its "
+                    f"parts by name, so give the one in {cls.__module__} another"
+                )
             _KNOWN[cls.kind][cls.__name__] = cls  # attrs makes slotted classes twice; the later one is the real one
 
     @classmethod
@@ -43,7 +49,7 @@ class Description:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data (numbers, strings, lists) from which :meth:`from_dict` rebuilds an equal object."""
-        fields = attrs.fields(type(self)) if attrs.has(type(self)) else ()
+        fields = attrs.fields(cast("type[attrs.AttrsInstance]", type(self))) if attrs.has(type(self)) else ()
         return {"type": type(self).__name__} | {f.alias or f.name: _plain(getattr(self, f.name)) for f in fields}
 
     @classmethod
@@ -54,7 +60,9 @@ class Description:
             UnknownNameError: no class of that name; the message lists the known ones.
             CircuitError: the data do not fit the class.
         """
-        name = data.get("type", "")
+        if not isinstance(data, dict) or not isinstance(data.get("type"), str):
+            raise CircuitError(f"expected the data of a {cls.kind}, with its type, got {data!r}")
+        name = data["type"]
         if name not in _KNOWN[cls.kind] and cls.entry_points:
             load_entry_points(cls.entry_points)
         if name not in _KNOWN[cls.kind]:
@@ -64,7 +72,8 @@ class Description:
         try:
             rebuilt = member(**options)
         except TypeError as error:
-            raise CircuitError(f"{cls.kind} {name}: {error}; expected the fields that {name} has") from error
+            fields = ", ".join(f.alias or f.name for f in attrs.fields(member)) if attrs.has(member) else ""
+            raise CircuitError(f"{cls.kind} {name}: {error}; its fields are: {fields or 'none'}") from error
         if not isinstance(rebuilt, cls):
             raise CircuitError(f"expected a {cls.kind}, got a {name}")
         return rebuilt
@@ -87,7 +96,7 @@ def _restored(value: Any) -> Any:
 
 
 def _base_of(kind: str) -> type[Description]:
-    for base in Description.__subclasses__():
-        if base.kind == kind:
-            return base
-    raise UnknownNameError("kind of description", kind, _KNOWN)
+    bases = [base for base in Description.__subclasses__() if base.kind == kind]
+    if not bases:
+        raise UnknownNameError("kind of description", kind, _KNOWN)
+    return bases[-1]  # of a slotted class that attrs made twice the real one

@@ -82,7 +82,7 @@ class Experiment:
             "seed": (int,), "train_examples": (int,), "test_examples": (int,), "rule": (str, list, tuple),
         }  # fmt: skip
         known = [a.name for a in attrs.fields(cls)]
-        given = {}
+        given: dict[str, Any] = {}
         for key, value in settings.items():
             name = key.replace("-", "_")
             if name not in known:
@@ -111,9 +111,8 @@ class Experiment:
     @property
     def label(self) -> str:
         """A short name for files: circuit, sign, rules, seed."""
-        rules = "-".join(self.rule).replace("->", "-").replace("=", "-") or "default"
-        parts = [Path(self.circuit).stem, *([self.sign] if self.sign else []), rules, f"seed{self.seed}"]
-        return "-".join(parts)
+        rules = [rule.replace("->", "-").replace("=", "-") for rule in self.rule]
+        return "-".join([Path(self.circuit).stem, *([self.sign] if self.sign else []), *rules, f"seed{self.seed}"])
 
     def build_circuit(self) -> Circuit:
         """The circuit with its rules.
@@ -125,7 +124,7 @@ class Experiment:
         options = {} if self.sign is None else {"sign": self.sign}
         if self.circuit.endswith(".json"):
             if options:
-                raise ConfigError(f"{self.circuit} says which groups are constrained; --sign is for ready-made circuits")
+                raise ConfigError(f"{self.circuit} fixes the sign of every group; --sign is for ready-made circuits")
             circuit = Circuit.from_json(_text_of(Path(self.circuit)))
         else:
             circuit = load_circuit(self.circuit, **options)

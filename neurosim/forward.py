@@ -129,6 +129,6 @@ def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 def _cat_batch(parts: list[Tensor]) -> Tensor:
     """``torch.cat`` along the batch that keeps the memory order of the parts, which torch would make contiguous."""
-    order = sorted(range(parts[0].ndim), key=lambda axis: -parts[0].stride(axis))
+    order = sorted(range(parts[0].ndim), key=parts[0].stride, reverse=True)
     joined = torch.cat([part.permute(order) for part in parts], dim=order.index(0))
     return joined.permute([order.index(axis) for axis in range(len(order))])

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import torch
 from attrs import frozen
+from jaxtyping import Float
 from torch import Tensor
 
 from neurosim.description import Description
@@ -27,7 +28,7 @@ class Gate(Description):
         """The gate's constants by name, float64 on the cpu; the simulator owns, converts and saves them."""
         raise NotImplementedError(f"{type(self).__name__} must define draw(components, channels, generator)")
 
-    def open(self, constants: dict[str, Tensor], h: Tensor) -> Tensor:
+    def open(self, constants: dict[str, Tensor], h: Float[Tensor, "batch K *units"]) -> Float[Tensor, " batch *units"]:
         """``G`` ``(batch, *units)``, of the dtype of ``h`` ``(batch, K, *units)``."""
         raise NotImplementedError(f"{type(self).__name__} must define open(constants, h)")
 
@@ -52,7 +53,7 @@ class SignGate(Gate):
         if channels % 2:
             raise CircuitError(
                 f"SignGate pairs units 2i and 2i + 1 as ON and OFF, got an odd number of units (or channels), "
-                f"{channels}; use {channels - 1} or {channels + 1}"
+                f"{channels}; use {channels + 1}"
             )
 
     def draw(self, components: int, channels: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -61,13 +62,15 @@ class SignGate(Gate):
             half = 2.0 * torch.randint(2, half.shape, generator=generator, dtype=torch.float64, device="cpu") - 1.0
         return {"t": torch.stack([half, -half], dim=2).flatten(1)}
 
-    def open(self, constants: dict[str, Tensor], h: Tensor) -> Tensor:
+    def open(self, constants: dict[str, Tensor], h: Float[Tensor, "batch K *units"]) -> Float[Tensor, " batch *units"]:
         t = constants["t"]
         drive = dot_over_components(t.reshape(*t.shape, *[1] * (h.ndim - 3)), h)
         return (drive >= 0).to(h.dtype)
 
 
-def dot_over_components(t: Tensor, h: Tensor) -> Tensor:
+def dot_over_components(
+    t: Float[Tensor, "K ..."], h: Float[Tensor, "batch K *units"]
+) -> Float[Tensor, " batch *units"]:
     """``sum_mu t[..., mu, :] h[:, mu]`` without a temporary of the size of ``h`` where K is small.
 
     Args:

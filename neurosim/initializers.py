@@ -103,7 +103,7 @@ class OnOff(Initializer):
             if width % 2:
                 raise CircuitError(
                     f"OnOff pairs units 2i and 2i + 1; the {side} population has an odd number of units (or "
-                    f"channels), {width}; use {width - 1} or {width + 1}, or another initializer"
+                    f"channels), {width}; use {width + 1}, or another initializer"
                 )
 
     def draw(self, site: Site, generator: torch.Generator) -> Tensor:
@@ -142,8 +142,8 @@ class Zeros(Initializer):
 class HalfNormal(Initializer):
     """``scale |z| / n_in`` with z standard normal, positive in a nonnegative group and negative in a nonpositive one.
 
-    The mean drive, ``sqrt(2 / pi) scale`` times the mean presynaptic activity, does not depend on the fan-in. Of use for
-    inhibitory (nonpositive) groups, and for i.i.d. nonnegative weights, whose forward pass Section 5 warns of.
+    The mean drive, ``sqrt(2 / pi) scale`` times the mean presynaptic activity, does not depend on the fan-in. Of use
+    for inhibitory (nonpositive) groups, and for i.i.d. nonnegative weights, whose forward pass Section 5 warns of.
     """
 
     scale: float = field(default=1.0, validator=validators.gt(0))

@@ -12,6 +12,10 @@ from torch import Tensor
 from neurosim.errors import SimulationError, UnknownNameError
 
 
+def _copied(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    return dict(table)
+
+
 @frozen
 class Optimizer:
     """Any optimizer class of ``torch.optim``, with its options.
@@ -28,8 +32,8 @@ class Optimizer:
     """
 
     kind: type[torch.optim.Optimizer]
-    options: Mapping[str, Any] = field(factory=dict, converter=dict)
-    groups: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=dict, kw_only=True)
+    options: Mapping[str, Any] = field(factory=dict, converter=_copied)
+    groups: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_copied, kw_only=True)
 
     def build(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
         """The torch optimizer of ``parameters``.
@@ -41,12 +45,19 @@ class Optimizer:
         for name in self.groups:
             if name not in parameters:
                 raise UnknownNameError("group with an optimizer of its own", name, parameters)
+            # torch takes any option of a group, misspelt or out of range; as options of the optimizer it checks them
+            self._checked([{"params": [parameters[name]]}], {**self.options, **self.groups[name]}, f" for '{name}'")
         own = [{"params": [parameters[name]], **options} for name, options in self.groups.items()]
         rest = [tensor for name, tensor in parameters.items() if name not in self.groups]
+        return self._checked([*([{"params": rest}] if rest else []), *own], self.options)
+
+    def _checked(
+        self, groups: list[dict[str, Any]], options: Mapping[str, Any], where: str = ""
+    ) -> torch.optim.Optimizer:
         try:
-            return self.kind([*([{"params": rest}] if rest else []), *own], **self.options)
-        except TypeError as error:
-            raise SimulationError(f"optimizer {self.kind.__name__}: {error}") from error
+            return self.kind(groups, **options)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise SimulationError(f"optimizer {self.kind.__name__}{where}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a run's record."""

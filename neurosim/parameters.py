@@ -48,4 +48,5 @@ def arranged(group: SynapseGroup, site: Site, weight: Tensor) -> Tensor:
     copy = weight.clone()
     if site.copies is None:
         return group.connectivity.arrange(copy)
-    return group.connectivity.arrange(copy.flatten(0, 1)).unflatten(0, (site.copies, -1))
+    unfolded: Tensor = group.connectivity.arrange(copy.flatten(0, 1)).unflatten(0, (site.copies, -1))
+    return unfolded

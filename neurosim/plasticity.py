@@ -12,8 +12,9 @@ from neurosim.errors import UnknownNameError
 from neurosim.plugins import load_entry_points
 
 if TYPE_CHECKING:
-    from neurosim.circuit import Circuit, SynapseGroup
+    from neurosim.circuit import Circuit
     from neurosim.credit import CreditContext
+    from neurosim.populations import SynapseGroup
 
 ENTRY_POINTS = "neurosim.rules"
 
@@ -63,7 +64,8 @@ class PlasticityRule(Description):
             return None
         return (
             f"its credit multiplies one global error vector, which needs exactly one output unit, but the output has "
-            f"{circuit.output_units} scalar units; use K={circuit.readout.length} (one vector output unit) or another rule"
+            f"{circuit.output_units} scalar units; use K={circuit.readout.length} (one vector output unit) or "
+            f"another rule"
         )
 
 

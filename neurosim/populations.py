@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from numbers import Integral
 from types import EllipsisType
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from neurosim.connectivity import Connectivity, Shape
 from neurosim.connectivity.base import count
@@ -22,8 +24,22 @@ Shared = Literal["shared"]
 
 
 def _name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    if not value or any(mark in value for mark in "/\n"):
+    if not isinstance(value, str) or not value or any(mark in value for mark in "/\n"):
         raise CircuitError(f"a {attribute.name} must be a non-empty text without '/', got {value!r}")
+    if value.startswith("bias of "):
+        raise CircuitError(f"'{value}' is what the bias of a population is called; choose another {attribute.name}")
+
+
+def _object_of(kind: type, example: str, also: tuple[object, ...] = ()) -> Callable[[Any, Any, Any], None]:
+    """A validator that knows the usual slip: the class ``GEVB`` where the object ``GEVB()`` is meant."""
+
+    def check(instance: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+        if isinstance(value, kind) or any(value is other or value == other for other in also):
+            return
+        slip = f"; write {value.__name__}(...), an object of that class" if isinstance(value, type) else ""
+        raise CircuitError(f"'{instance.name}': {attribute.name} must be {example}, got {value!r}{slip}")
+
+    return check
 
 
 @frozen
@@ -43,9 +59,11 @@ class Population:
 
     name: str = field(validator=_name)
     shape: Shape
-    gate: Gate | None = field(default=None, validator=validators.optional(validators.instance_of(Gate)))
+    gate: Gate | None = field(default=None, validator=_object_of(Gate, "a gate such as SignGate(), or None", (None,)))
     bias: str | None = "unit"
-    bias_rule: PlasticityRule | None | Shared = "shared"
+    bias_rule: PlasticityRule | None | Shared = field(
+        default="shared", validator=_object_of(PlasticityRule, "a rule, None or 'shared'", (None, "shared"))
+    )
     scalar: bool = False
     relay_of: str | None = None
     shape_open: bool = False
@@ -71,23 +89,24 @@ class SynapseGroup:
     name: str = field(validator=_name)
     pre: str
     post: str
-    connectivity: Connectivity = field(validator=validators.instance_of(Connectivity))
+    connectivity: Connectivity = field(validator=_object_of(Connectivity, "a connectivity such as Dense()"))
     rule: PlasticityRule | None = field(
-        default=None, validator=validators.optional(validators.instance_of(PlasticityRule))
+        default=None, validator=_object_of(PlasticityRule, "a rule such as GEVB(), or None", (None,))
     )
     sign: str = "mixed"
-    init: Initializer = field(factory=He, validator=validators.instance_of(Initializer))
+    init: Initializer = field(factory=He, validator=_object_of(Initializer, "an initializer such as He()"))
 
 
 def declared_shape(name: str, shape: int | tuple[int | EllipsisType, ...]) -> Shape:
     """``shape`` checked; a trailing ``...`` leaves the place in space to the first group into the population."""
-    extents = (shape,) if isinstance(shape, int) else tuple(shape)
-    given = extents[:-1] if extents and extents[-1] is Ellipsis else extents
-    if len(given) not in (1, 3) or not all(isinstance(n, int) and n > 0 for n in given):
+    extents: tuple[Any, ...] = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    is_open = len(extents) == 2 and extents[1] is Ellipsis
+    given = [int(n) for n in (extents[:1] if is_open else extents) if isinstance(n, Integral) and int(n) > 0]
+    if len(given) not in (1, 3) or len(given) + is_open != len(extents):
         raise CircuitError(
             f"population '{name}': a shape is (n,), (channels, height, width) or (channels, ...), got {shape!r}"
         )
-    return tuple(int(n) for n in given if isinstance(n, int))
+    return tuple(given)
 
 
 def site_of(group: SynapseGroup, pre: Population, post: Population, components: int, sources: int) -> Site:

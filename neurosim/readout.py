@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from attrs import Attribute, field, frozen
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurosim.description import Description
@@ -46,11 +47,13 @@ class Readout(Description):
         """Number of output components."""
         raise NotImplementedError(f"{type(self).__name__} must define length")
 
-    def codewords(self) -> Tensor:
+    def codewords(self) -> Float[Tensor, "classes length"]:
         """The table of targets, ``(classes, length)``, float64 on the cpu."""
         raise NotImplementedError(f"{type(self).__name__} must define codewords()")
 
-    def losses_of(self, output: Tensor, target: Tensor) -> Tensor:
+    def losses_of(
+        self, output: Float[Tensor, "batch length"], target: Float[Tensor, "batch length"]
+    ) -> Float[Tensor, " batch"]:
         """Loss of every example: ``(batch, length)`` outputs and targets to ``(batch,)``."""
         if self.loss == "cross_entropy":
             return -(target * F.log_softmax(output, dim=1)).sum(1)
@@ -58,7 +61,9 @@ class Readout(Description):
             return 0.5 * (output - target).square().sum(1)
         return (F.softplus(output) - target * output).sum(1)
 
-    def error(self, output: Tensor, target: Tensor) -> Tensor:
+    def error(
+        self, output: Float[Tensor, "batch length"], target: Float[Tensor, "batch length"]
+    ) -> Float[Tensor, "batch length"]:
         """The error vector ``e = dL/d(output)``, ``(batch, length)``, L the mean loss of the batch."""
         if self.loss == "cross_entropy":
             guess = torch.softmax(output, dim=1)
@@ -68,7 +73,9 @@ class Readout(Description):
             guess = torch.sigmoid(output)
         return (guess - target) / output.shape[0]
 
-    def decode(self, output: Tensor, codewords: Tensor) -> Tensor:
+    def decode(
+        self, output: Float[Tensor, "batch length"], codewords: Float[Tensor, "classes length"]
+    ) -> Int[Tensor, " batch"]:
         """The class of the nearest codeword, ``(batch,)``.
 
         Nearest in the sense of the loss: least squared distance, or greatest likelihood
@@ -96,7 +103,7 @@ class OneHot(Readout):
     def length(self) -> int:
         return self.classes
 
-    def codewords(self) -> Tensor:
+    def codewords(self) -> Float[Tensor, "classes length"]:
         return torch.eye(self.classes, dtype=torch.float64, device="cpu")
 
 
@@ -118,7 +125,7 @@ class Binary(Readout):
     def length(self) -> int:
         return (self.classes - 1).bit_length()
 
-    def codewords(self) -> Tensor:
+    def codewords(self) -> Float[Tensor, "classes length"]:
         numbers = torch.arange(self.classes, device="cpu").unsqueeze(1)
         shifts = torch.arange(self.length - 1, -1, -1, device="cpu")
         return ((numbers >> shifts) & 1).to(torch.float64)

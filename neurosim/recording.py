@@ -7,7 +7,6 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurosim import __version__
 from neurosim.errors import DataError
 from neurosim.observers import CheckpointRow, EpochRow, Observer, Training
 from neurosim.run_file import Run
@@ -48,6 +48,19 @@ class Recorder(Observer):
     Raises:
         DataError: a file that exists (without `overwrite` or `resume`), one that is no run, one of another run, or a
             folder that cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from neurosim import Simulator, circuits
+        >>> from neurosim.datasets import load_dataset
+        >>> from neurosim.training import Trainer
+        >>> data, circuit = load_dataset("digits").subset(train=64, test=32), circuits.load("digits-fc")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "run.h5")
+        ...     first = Trainer(Simulator(circuit), data, epochs=1, observers=[Recorder(path)]).run()
+        ...     more = Trainer(Simulator(circuit), data, epochs=2, observers=[Recorder(path, resume=True)]).run()
+        ...     Run(path).epochs["epoch"].tolist(), Run(path).kept_epochs, more.epochs[0] == first.epochs[0]
+        ([1, 2], (0, 1, 2), True)
     """
 
     def __init__(
@@ -189,7 +202,7 @@ class Recorder(Observer):
         }
         return {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "neurosim": _version("neurosim-plasticity"),
+            "neurosim": __version__,
             "torch": str(torch.__version__),
             "numpy": np.__version__,
             "python": platform.python_version(),
@@ -204,13 +217,6 @@ class Recorder(Observer):
             "dataset_train_size": len(dataset.train),
             "dataset_test_size": len(dataset.test),
         }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # run from a folder of sources
-        return "not installed"
 
 
 def _kept(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -286,10 +286,14 @@ class RunWriter:
         for part in unused:
             remove_leftover(part)
         target = unused[0]
-        create(target, self.attributes, series)
-        if source is not None:
-            copy_rows(source, target, self._rows)
-        self._places = Places(target)
+        try:
+            create(target, self.attributes, series)
+            if source is not None:
+                copy_rows(source, target, self._rows)
+            self._places = Places(target)
+        except BaseException:  # a full disk, for instance
+            target.unlink(missing_ok=True)
+            raise
         self._outdated = False
         if old is not None and old.path == self._path:
             self._held = old.raw  # still the run's file, until the next commit

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurosim.circuit import Circuit
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.forward import Activity, ForwardPass, Keep
+from neurosim.images import to_unit_range
 from neurosim.named_tensors import NamedTensors
 from neurosim.optimizers import Adam, Optimizer
-from neurosim.images import to_unit_range
 from neurosim.parameters import arranged, draw_biases, draw_gates, draw_weights
 from neurosim.state import collect, restore
 from neurosim.step import Step, Updates, bias_name, everything, needed
@@ -55,7 +56,7 @@ class Simulator:
         >>> sim = Simulator(circuits.load("digits-fc"), seed=0)
         >>> images, labels = torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([3, 1, 4, 1])
         >>> step = sim.learn(images, labels)
-        >>> step.credit("f1").shape, step.updates["input->f1"].shape
+        >>> step.credit("fc1").shape, step.updates["input->fc1"].shape
         (torch.Size([4, 256]), torch.Size([10, 256, 1, 8, 8]))
     """
 
@@ -95,12 +96,12 @@ class Simulator:
         """
         return self._pass.run(self._images(images), self._bias_tensors, self._gate_constants, self._keep(keep))
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Tensor) -> Int[Tensor, " batch"]:
         """The decoded class of every image, ``(batch,)``."""
         return self.circuit.readout.decode(self.forward(images).output.flatten(1), self._codewords)
 
     @torch.no_grad()
-    def score(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def score(self, images: Tensor, labels: Tensor) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
         """Sum of the losses and number of mistakes, two 0-d tensors on the device."""
         output = self.forward(images).output.flatten(1)
         losses = self.circuit.readout.losses_of(output, self._targets(labels, len(output)))
@@ -186,7 +187,9 @@ class Simulator:
         """Put tensors on the device, in the memory order of each connectivity, and connect everything."""
         circuit, populations = self.circuit, self.circuit.populations
         placed = {
-            name: arranged(circuit.groups[name], circuit.site(circuit.groups[name]), tensor.to(self.device, self._dtype))
+            name: arranged(
+                circuit.groups[name], circuit.site(circuit.groups[name]), tensor.to(self.device, self._dtype)
+            )
             for name, tensor in weights.items()
         }
         self._bias_tensors = {n: t.to(self.device, self._dtype, copy=True) for n, t in biases.items()}
@@ -202,7 +205,12 @@ class Simulator:
         self._codewords = circuit.readout.codewords().to(self.device, self._dtype)
         self._synapses = {
             group.name: Synapses(
-                group, populations[group.pre], populations[group.post], circuit.K, placed.get(group.name), self._matmul_dtype
+                group,
+                populations[group.pre],
+                populations[group.post],
+                circuit.K,
+                placed.get(group.name),
+                self._matmul_dtype,
             )
             for name in circuit.order
             for group in circuit.into(name)
@@ -240,7 +248,8 @@ class Simulator:
     def _targets(self, labels: Tensor, batch: int) -> Tensor:
         if tuple(labels.shape) != (batch,) or labels.is_floating_point():
             raise SimulationError(
-                f"labels: expected one integer class per image, shape ({batch},), got {tuple(labels.shape)} of {labels.dtype}"
+                f"labels: expected one integer class per image, shape ({batch},), got {tuple(labels.shape)} of "
+                f"{labels.dtype}"
             )
         self._on_device("labels", labels)
         try:

@@ -156,4 +156,3 @@ class Updates:
             return
         error = credits.pathways.error.flatten(1)
         target.copy_((error.t() @ post.flatten(1)).view(target.shape))
-

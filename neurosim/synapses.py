@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from attrs import define
+from jaxtyping import Float
 from torch import Tensor
 
 from neurosim.populations import Population, SynapseGroup
@@ -33,7 +34,7 @@ class Synapses:
         """From scalar onto vector units: every component has weights of its own."""
         return self.pre.scalar and self.weight is not None
 
-    def drive(self, a: Tensor) -> Tensor:
+    def drive(self, a: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """What the group adds to the postsynaptic pre-activation (Eq. 6): ``(batch, K, *post)``."""
         maps, operand = self.group.connectivity, self._operand(a)
         if not self.unshared:
@@ -41,16 +42,21 @@ class Synapses:
         assert self.weight is not None
         folded = self._weight_operand(self.weight.flatten(0, 1))
         drive = maps.forward(folded, operand, self.pre.shape).to(a.dtype)
-        return drive.unflatten(1, (self.components, -1))
+        unfolded: Tensor = drive.unflatten(1, (self.components, -1))
+        return unfolded
 
     def transpose(self, weight: Tensor | None, signal: Tensor) -> Tensor:
         """Carry a postsynaptic signal, per unit or per component, back through ``weight`` (Eqs. 3, 13)."""
-        carried = self.group.connectivity.transpose(
-            self._weight_operand(weight), self._operand(signal), self.pre.shape
-        )
+        carried = self.group.connectivity.transpose(self._weight_operand(weight), self._operand(signal), self.pre.shape)
         return carried.to(signal.dtype)
 
-    def update_per_unit(self, post: Tensor, pre: Tensor, error: Tensor, out: Tensor) -> None:
+    def update_per_unit(
+        self,
+        post: Float[Tensor, " batch *post"],
+        pre: Float[Tensor, "batch ..."],
+        error: Float[Tensor, "batch K"],
+        out: Tensor,
+    ) -> None:
         """Write ``sum_b c G a.e`` (Eqs. 9, 14).
 
         Args:
@@ -67,7 +73,9 @@ class Synapses:
         else:
             _store(maps.correlate(left, right, shape, out=target), out)
 
-    def update_per_component(self, post: Tensor, pre: Tensor, out: Tensor) -> None:
+    def update_per_component(
+        self, post: Float[Tensor, "batch K *post"], pre: Float[Tensor, "batch ..."], out: Tensor
+    ) -> None:
         """Write ``sum_b sum_mu d_mu G a_mu``, from scalar units ``sum_b d_mu G x`` for every mu (Eq. 2).
 
         Args:
@@ -94,7 +102,9 @@ def _store(update: Tensor, out: Tensor) -> None:
         out.copy_(update)
 
 
-def project_on_components(a: Tensor, error: Tensor) -> Tensor:
+def project_on_components(
+    a: Float[Tensor, "batch K *units"], error: Float[Tensor, "batch K"]
+) -> Float[Tensor, " batch *units"]:
     """``a.e``: ``sum_mu a[b, mu] e[b, mu]`` for ``a`` ``(batch, K, *units)``, computed once per population."""
     if a.is_contiguous():
         return torch.bmm(error.unsqueeze(1), a.flatten(2)).view(a.shape[0], *a.shape[2:])

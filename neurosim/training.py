@@ -10,8 +10,9 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 import torch
 from attrs import Attribute, define, field, frozen
 from torch import Tensor
@@ -21,6 +22,9 @@ from neurosim.errors import DataError, SimulationError
 from neurosim.observers import CheckpointRow, EarlyStop, EpochRow, Learner, Observer
 from neurosim.streams import stream
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 
 @frozen
 class TrainingResult:
@@ -29,6 +33,13 @@ class TrainingResult:
     epochs: tuple[EpochRow, ...]
     checkpoints: tuple[CheckpointRow, ...]
     reason: str
+
+    @property
+    def table(self) -> DataFrame:
+        """The epochs as a pandas table, one column a field of :class:`~neurosim.observers.EpochRow`."""
+        import pandas  # loaded only where a table is asked for
+
+        return pandas.DataFrame([attrs.asdict(row) for row in self.epochs])
 
 
 def _at_least(least: int) -> Callable[[Any, Attribute[Any], Any], None]:
@@ -57,6 +68,14 @@ class Trainer:
     Raises:
         SimulationError: a number out of range.
         DataError: images or labels that the circuit cannot take.
+
+    Example:
+        >>> from neurosim import Simulator, circuits
+        >>> from neurosim.datasets import load_dataset
+        >>> data = load_dataset("digits").subset(train=64, test=32)
+        >>> result = Trainer(Simulator(circuits.load("digits-fc")), data, epochs=2).run()
+        >>> [row.epoch for row in result.checkpoints], result.reason
+        ([0, 2], 'all 2 epochs trained')
     """
 
     simulator: Learner

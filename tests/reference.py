@@ -6,6 +6,8 @@ explicit components, and gradients come from autograd. Gates are constants, as i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -34,9 +36,15 @@ def drive(connectivity, weight: Tensor | None, a: Tensor) -> Tensor:
 
 
 class Reference:
-    """Leaf copies of a simulator's weights and biases, and the loss as a function of them."""
+    """Leaf copies of a simulator's weights and biases, and the loss as a function of them.
 
-    def __init__(self, simulator: Simulator) -> None:
+    Args:
+        simulator: whose weights, biases and gate constants to copy.
+        held: population -> G ``(batch, *units)`` to use instead of the gate's own verdict.
+    """
+
+    def __init__(self, simulator: Simulator, held: Mapping[str, Tensor] | None = None) -> None:
+        self.held = held or {}
         self.circuit = simulator.circuit
         self.weights = {n: t.detach().clone().requires_grad_() for n, t in simulator.weights.items()}
         self.biases = {n: t.detach().clone().requires_grad_() for n, t in simulator.biases.items()}
@@ -66,7 +74,9 @@ class Reference:
                 bias = self.biases[name]
                 total = total + bias.view(*bias.shape, *[1] * (total.ndim - 1 - bias.ndim))
             self.pre_activations[name] = total
-            if f"{name}/t" in self.gates:
+            if name in self.held:
+                a[name] = total * self.held[name].unsqueeze(1)
+            elif f"{name}/t" in self.gates:
                 t = self.gates[f"{name}/t"]
                 t = t.view(*t.shape, *[1] * (total.ndim - 3))
                 mask = ((t * total).sum(1, keepdim=True) >= 0).to(total.dtype).detach()

@@ -113,11 +113,16 @@ def test_evaluation_does_not_depend_on_its_batch_size() -> None:
 
 
 def test_data_order_is_the_seeds_and_differs_between_epochs() -> None:
+    class Listener(FakeSimulator):
+        def learn(self, images: torch.Tensor, labels: torch.Tensor) -> SimpleNamespace:
+            order.extend(images.flatten(1)[:, 0].tolist())
+            return super().learn(images, labels)
+
+    order: list[int] = []
+
     def orders(seed: int) -> list[list[int]]:
-        simulator, order = FakeSimulator(seed), []
-        learn = simulator.learn
-        simulator.learn = lambda x, y: (order.extend(x.flatten(1)[:, 0].tolist()), learn(x, y))[1]  # type: ignore[func-returns-value]
-        trainer(simulator, epochs=2).run()
+        order.clear()
+        trainer(Listener(seed), epochs=2).run()
         return [order[:50], order[50:]]
 
     first, again, other = orders(0), orders(0), orders(1)
@@ -150,14 +155,19 @@ def test_an_observer_without_on_step_is_never_called_there(monkeypatch: pytest.M
 
 
 def test_the_device_is_read_once_per_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    run, reads = trainer(epochs=1, batch_size=2), []
-    simulator, step = run.simulator, SimpleNamespace(loss=torch.tensor(0.5), mistakes=torch.tensor(1))
-    monkeypatch.setattr(simulator, "learn", lambda images, labels: step)
+    run, reads = trainer(epochs=1, batch_size=2), list[str]()
+    step = SimpleNamespace(loss=torch.tensor(0.5), mistakes=torch.tensor(1))
+    monkeypatch.setattr(run.simulator, "learn", lambda images, labels: step)
+
+    def counted(name: str, original: Any) -> Any:
+        def read(*arguments: Any, **options: Any) -> Any:
+            reads.append(name)
+            return original(*arguments, **options)
+
+        return read
+
     for name in ("tolist", "item", "cpu", "numpy", "__float__", "__int__", "__bool__"):
-        original = getattr(torch.Tensor, name)
-        monkeypatch.setattr(
-            torch.Tensor, name, lambda *a, original=original, **o: (reads.append(0), original(*a, **o))[1]
-        )
+        monkeypatch.setattr(torch.Tensor, name, counted(name, getattr(torch.Tensor, name)))
     run.run()
     assert run.steps_per_epoch == 25
     assert len(reads) == 2 + 2 * 2  # the epoch's steps and its test pass; two checkpoints of two passes

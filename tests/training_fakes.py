@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,7 +94,7 @@ class FakeSimulator:
         }
         return state if self.momentum is None else state | {"optimizer/momentum/input->output": self.momentum}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         if "optimizer/momentum/input->output" in state:
             self.momentum = torch.zeros_like(self.weight)
         own = self.state_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -61,7 +61,7 @@ class Connectivity(Description):
         channels = weight.shape[0] if weight is not None else None
         lead = d.shape[: d.ndim - len(self.post_shape(pre, channels))]
         zeros = torch.zeros(*lead, *pre, dtype=d.dtype, device=d.device)
-        _, pull = torch.func.vjp(lambda a: self.forward(weight, a, pre), zeros)
+        _, pull, *_ = torch.func.vjp(lambda a: self.forward(weight, a, pre), zeros)
         return torch.as_tensor(pull(d)[0])
 
     def correlate(self, post: Tensor, pre: Tensor, pre_shape: Shape, out: Tensor | None = None) -> Tensor:
@@ -75,7 +75,7 @@ class Connectivity(Description):
         """
         post_shape = tuple(post.shape[pre.ndim - len(pre_shape) :])
         zeros = torch.zeros(self.weight_shape(pre_shape, post_shape), dtype=post.dtype, device=post.device)
-        _, pull = torch.func.vjp(lambda w: self.forward(w, pre, pre_shape), zeros)
+        _, pull, *_ = torch.func.vjp(lambda w: self.forward(w, pre, pre_shape), zeros)
         return torch.as_tensor(pull(post)[0])
 
     def correlate_modulated(
@@ -100,7 +100,8 @@ class Connectivity(Description):
         update = self.correlate(folded, pre, pre_shape, out=out_folded)
         if out is not None and update is out_folded and update.data_ptr() == out.data_ptr():
             return out
-        return update.unflatten(0, (components, -1))
+        unfolded: Tensor = update.unflatten(0, (components, -1))
+        return unfolded
 
 
 def check_image_shape(what: Connectivity, pre: Shape) -> None:
@@ -112,10 +113,27 @@ def check_image_shape(what: Connectivity, pre: Shape) -> None:
         )
 
 
-def pair(name: str, value: int | tuple[int, int], least: int) -> tuple[int, int]:
-    """``value`` as (height, width), refused below ``least``."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
-    if len(both) != 2 or not all(isinstance(v, int) and v >= least for v in both):
+Extent = int | tuple[int, int]
+
+
+def as_kernel(value: Extent) -> tuple[int, int]:
+    """Side of a receptive field as (height, width)."""
+    return _pair("kernel", value, least=1)
+
+
+def as_stride(value: Extent) -> tuple[int, int]:
+    """Step between receptive fields as (down, right)."""
+    return _pair("stride", value, least=1)
+
+
+def as_padding(value: Extent) -> tuple[int, int]:
+    """Zeros around a population as (above and below, left and right)."""
+    return _pair("padding", value, least=0)
+
+
+def _pair(name: str, value: Extent, least: int) -> tuple[int, int]:
+    both: tuple[Any, ...] = tuple(value) if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2 or not all(type(v) is int and v >= least for v in both):
         raise CircuitError(f"{name} must be an integer >= {least}, or (height, width) of such; got {value!r}")
     return both[0], both[1]
 

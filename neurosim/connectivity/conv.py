@@ -5,10 +5,19 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from attrs import field, frozen
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from neurosim.connectivity.base import Connectivity, Shape, check_image_shape, pair, sliding_extent
+from neurosim.connectivity.base import (
+    Connectivity,
+    Shape,
+    as_kernel,
+    as_padding,
+    as_stride,
+    check_image_shape,
+    sliding_extent,
+)
 from neurosim.errors import CircuitError
 
 #: below this many presynaptic channels, channels-last memory costs more than it brings
@@ -29,9 +38,9 @@ class Conv2d(Connectivity):
         (64, 28, 28)
     """
 
-    kernel: tuple[int, int] = field(converter=lambda v: pair("Conv2d.kernel", v, 1))
-    stride: tuple[int, int] = field(default=1, converter=lambda v: pair("Conv2d.stride", v, 1))
-    padding: tuple[int, int] = field(default=0, converter=lambda v: pair("Conv2d.padding", v, 0))
+    kernel: tuple[int, int] = field(converter=as_kernel)
+    stride: tuple[int, int] = field(default=(1, 1), converter=as_stride)
+    padding: tuple[int, int] = field(default=(0, 0), converter=as_padding)
 
     def post_shape(self, pre: Shape, channels: int | None) -> Shape:
         check_image_shape(self, pre)
@@ -53,27 +62,44 @@ class Conv2d(Connectivity):
             return weight.contiguous()
         return weight.contiguous(memory_format=torch.channels_last)
 
-    def forward(self, weight: Tensor | None, a: Tensor, pre: Shape) -> Tensor:
+    def forward(
+        self, weight: Tensor | None, a: Float[Tensor, "*lead c h w"], pre: Shape
+    ) -> Float[Tensor, "*lead channels height width"]:
         assert weight is not None
         drive = F.conv2d(_images(a, pre), weight, stride=self.stride, padding=self.padding)
-        return drive.unflatten(0, a.shape[:-3])
+        unfolded: Tensor = drive.unflatten(0, a.shape[:-3])
+        return unfolded
 
-    def transpose(self, weight: Tensor | None, d: Tensor, pre: Shape) -> Tensor:
+    def transpose(
+        self, weight: Tensor | None, d: Float[Tensor, "*lead channels height width"], pre: Shape
+    ) -> Float[Tensor, "*lead c h w"]:
         assert weight is not None
         images = d.flatten(0, -4)
         size = (images.shape[0], *pre)
         signal = conv2d_input(size, weight, images, stride=self.stride, padding=self.padding)
-        return torch.as_tensor(signal).unflatten(0, d.shape[:-3])
+        unfolded: Tensor = signal.unflatten(0, d.shape[:-3])
+        return unfolded
 
-    def correlate(self, post: Tensor, pre: Tensor, pre_shape: Shape, out: Tensor | None = None) -> Tensor:
+    def correlate(
+        self,
+        post: Float[Tensor, "*lead channels height width"],
+        pre: Float[Tensor, "*lead c h w"],
+        pre_shape: Shape,
+        out: Tensor | None = None,
+    ) -> Tensor:
         size = (post.shape[-3], pre_shape[0], *self.kernel)
         images = _images(pre, pre_shape)
         update = conv2d_weight(images, size, post.flatten(0, -4), stride=self.stride, padding=self.padding)
         return torch.as_tensor(update)
 
     def correlate_modulated(
-        self, post: Tensor, pre: Tensor, modulator: Tensor, pre_shape: Shape, out: Tensor | None = None
-    ) -> Tensor:
+        self,
+        post: Float[Tensor, "batch channels height width"],
+        pre: Float[Tensor, "batch c h w"],
+        modulator: Float[Tensor, "batch K"],
+        pre_shape: Shape,
+        out: Tensor | None = None,
+    ) -> Float[Tensor, "K channels ..."]:
         # The modulator does not depend on position, so positions are summed first, example by example, and the
         # K components only afterwards: K times less work than folding the components into the channels.
         patches = F.unfold(pre, self.kernel, padding=self.padding, stride=self.stride)  # (batch, fan_in, positions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from attrs import frozen
+from jaxtyping import Float
 from torch import Tensor
 
 from neurosim.connectivity.base import Connectivity, Shape, count
@@ -35,16 +36,18 @@ class Dense(Connectivity):
     def pre_axis(self, post: Shape) -> int:
         return len(post)
 
-    def forward(self, weight: Tensor | None, a: Tensor, pre: Shape) -> Tensor:
+    def forward(self, weight: Tensor | None, a: Tensor, pre: Shape) -> Float[Tensor, "*lead n"]:
         assert weight is not None
         lead = a.shape[: a.ndim - len(pre)]
         return torch.nn.functional.linear(a.reshape(*lead, -1), weight.reshape(weight.shape[0], -1))
 
-    def transpose(self, weight: Tensor | None, d: Tensor, pre: Shape) -> Tensor:
+    def transpose(self, weight: Tensor | None, d: Float[Tensor, "*lead n"], pre: Shape) -> Tensor:
         assert weight is not None
         return (d @ weight.reshape(weight.shape[0], -1)).reshape(*d.shape[:-1], *pre)
 
-    def correlate(self, post: Tensor, pre: Tensor, pre_shape: Shape, out: Tensor | None = None) -> Tensor:
+    def correlate(
+        self, post: Float[Tensor, "*lead n"], pre: Tensor, pre_shape: Shape, out: Tensor | None = None
+    ) -> Float[Tensor, "n ..."]:
         left = post.reshape(-1, post.shape[-1]).t()
         right = pre.reshape(left.shape[1], -1)
         if out is None:

@@ -6,9 +6,18 @@ from itertools import product
 
 import torch
 from attrs import field, frozen
+from jaxtyping import Float
 from torch import Tensor
 
-from neurosim.connectivity.base import Connectivity, Shape, check_image_shape, pair, sliding_extent
+from neurosim.connectivity.base import (
+    Connectivity,
+    Shape,
+    as_kernel,
+    as_padding,
+    as_stride,
+    check_image_shape,
+    sliding_extent,
+)
 from neurosim.errors import CircuitError
 
 
@@ -24,9 +33,9 @@ class Local2d(Connectivity):
         (32, 28, 28, 1, 3, 3)
     """
 
-    kernel: tuple[int, int] = field(converter=lambda v: pair("Local2d.kernel", v, 1))
-    stride: tuple[int, int] = field(default=1, converter=lambda v: pair("Local2d.stride", v, 1))
-    padding: tuple[int, int] = field(default=0, converter=lambda v: pair("Local2d.padding", v, 0))
+    kernel: tuple[int, int] = field(converter=as_kernel)
+    stride: tuple[int, int] = field(default=(1, 1), converter=as_stride)
+    padding: tuple[int, int] = field(default=(0, 0), converter=as_padding)
 
     def post_shape(self, pre: Shape, channels: int | None) -> Shape:
         check_image_shape(self, pre)
@@ -46,14 +55,18 @@ class Local2d(Connectivity):
     def arrange(self, weight: Tensor) -> Tensor:
         return weight.permute(1, 2, 0, 3, 4, 5).contiguous().permute(2, 0, 1, 3, 4, 5)
 
-    def forward(self, weight: Tensor | None, a: Tensor, pre: Shape) -> Tensor:
+    def forward(
+        self, weight: Tensor | None, a: Float[Tensor, "*lead c h w"], pre: Shape
+    ) -> Float[Tensor, "*lead channels height width"]:
         assert weight is not None
         height, width = self._extent(pre)
         patches, order = self._patches(a, pre)
         drive = torch.bmm(_by_position(weight), patches.flatten(2))  # (positions, channels, lead)
         return _positions_last(drive.view(height, width, -1, *patches.shape[2:]), order)
 
-    def transpose(self, weight: Tensor | None, d: Tensor, pre: Shape) -> Tensor:
+    def transpose(
+        self, weight: Tensor | None, d: Float[Tensor, "*lead channels height width"], pre: Shape
+    ) -> Float[Tensor, "*lead c h w"]:
         assert weight is not None
         height, width = self._extent(pre)
         moved, order = _positions_first(d)
@@ -69,7 +82,13 @@ class Local2d(Connectivity):
             padded[rows, columns] += patches[:, :, :, y, x]
         return _positions_last(padded[top : top + pre[1], left : left + pre[2]], order)
 
-    def correlate(self, post: Tensor, pre: Tensor, pre_shape: Shape, out: Tensor | None = None) -> Tensor:
+    def correlate(
+        self,
+        post: Float[Tensor, "*lead channels height width"],
+        pre: Float[Tensor, "*lead c h w"],
+        pre_shape: Shape,
+        out: Tensor | None = None,
+    ) -> Tensor:
         height, width = self._extent(pre_shape)
         patches, order = self._patches(pre, pre_shape)
         moved = post.permute(-2, -1, -3, *order).reshape(height * width, post.shape[-3], -1)
@@ -81,8 +100,13 @@ class Local2d(Connectivity):
         return update.view(height, width, -1, pre_shape[0], *self.kernel).permute(2, 0, 1, 3, 4, 5)
 
     def correlate_modulated(
-        self, post: Tensor, pre: Tensor, modulator: Tensor, pre_shape: Shape, out: Tensor | None = None
-    ) -> Tensor:
+        self,
+        post: Float[Tensor, "batch channels height width"],
+        pre: Float[Tensor, "batch c h w"],
+        modulator: Float[Tensor, "batch K"],
+        pre_shape: Shape,
+        out: Tensor | None = None,
+    ) -> Float[Tensor, "K channels ..."]:
         # One component at a time, the modulator on the smaller factor: folding all K into the channels would write
         # K activations' worth of memory first.
         height, width = self._extent(pre_shape)
@@ -123,7 +147,7 @@ def _by_position(weight: Tensor) -> Tensor:
 
 def _positions_first(a: Tensor) -> tuple[Tensor, list[int]]:
     """``(height, width, channels, *lead)``, the leading axes from the largest stride to the smallest."""
-    order = sorted(range(a.ndim - 3), key=lambda axis: -a.stride(axis))
+    order = sorted(range(a.ndim - 3), key=a.stride, reverse=True)
     return a.permute(-2, -1, -3, *order), order
 
 

@@ -8,14 +8,23 @@ from typing import ClassVar
 import torch
 import torch.nn.functional as F
 from attrs import field, frozen
+from jaxtyping import Float
 from torch import Tensor
 
-from neurosim.connectivity.base import Connectivity, Shape, check_image_shape, pair, sliding_extent
+from neurosim.connectivity.base import (
+    Connectivity,
+    Extent,
+    Shape,
+    as_kernel,
+    as_stride,
+    check_image_shape,
+    sliding_extent,
+)
 from neurosim.errors import CircuitError
 
 
-def _pair_or_none(value: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    return None if value is None else pair("AvgPool.stride", value, 1)
+def _stride_or_none(value: Extent | None) -> tuple[int, int] | None:
+    return None if value is None else as_stride(value)
 
 
 @frozen
@@ -28,8 +37,8 @@ class AvgPool(Connectivity):
     """
 
     has_weights: ClassVar[bool] = False
-    kernel: tuple[int, int] = field(converter=lambda v: pair("AvgPool.kernel", v, 1))
-    stride: tuple[int, int] | None = field(default=None, converter=_pair_or_none)
+    kernel: tuple[int, int] = field(converter=as_kernel)
+    stride: tuple[int, int] | None = field(default=None, converter=_stride_or_none)
 
     @property
     def _step(self) -> tuple[int, int]:
@@ -44,10 +53,13 @@ class AvgPool(Connectivity):
     def fan_in(self, pre: Shape) -> int:
         return self.kernel[0] * self.kernel[1]
 
-    def forward(self, weight: Tensor | None, a: Tensor, pre: Shape) -> Tensor:
+    def forward(
+        self, weight: Tensor | None, a: Float[Tensor, "*lead c h w"], pre: Shape
+    ) -> Float[Tensor, "*lead channels height width"]:
         if a.is_contiguous():
             pooled = F.avg_pool2d(a.flatten(0, -4), self.kernel, self._step)
-            return pooled.unflatten(0, a.shape[:-3])
+            unfolded: Tensor = pooled.unflatten(0, a.shape[:-3])
+            return unfolded
         # a sum of shifted views keeps whatever memory order the activity has
         total: Tensor | None = None
         for rows, columns in self._windows(pre):
@@ -56,7 +68,9 @@ class AvgPool(Connectivity):
         assert total is not None
         return total.div_(self.fan_in(pre))
 
-    def transpose(self, weight: Tensor | None, d: Tensor, pre: Shape) -> Tensor:
+    def transpose(
+        self, weight: Tensor | None, d: Float[Tensor, "*lead channels height width"], pre: Shape
+    ) -> Float[Tensor, "*lead c h w"]:
         share = d / self.fan_in(pre)
         signal = torch.zeros(*d.shape[:-3], *pre, dtype=d.dtype, device=d.device)
         for rows, columns in self._windows(pre):

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import torch
 from attrs import evolve, field, frozen
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from neurosim.errors import DataError

@@ -34,10 +34,16 @@ def draw_learning_curves(curves: Mapping[str, DataFrame], ax: Any = None) -> Any
         marker = "o" if len(table) < 2 else None
         ax.plot(table["epoch"], 100 * table["test_error"], color=colour, label=f"{label}, test", marker=marker)
         ax.plot(
-            table["epoch"], 100 * table["train_error"], color=colour, linestyle="--", label=f"{label}, train", marker=marker
+            table["epoch"],
+            100 * table["train_error"],
+            color=colour,
+            linestyle="--",
+            label=f"{label}, train",
+            marker=marker,
         )
     ax.set_xlabel("epoch")
     ax.set_ylabel("error (%)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_ylim(bottom=0)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False, fontsize=8)

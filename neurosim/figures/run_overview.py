@@ -18,10 +18,9 @@ def draw_run(path: str | os.PathLike[str]) -> Any:
 
     run = Run(path)
     circuit = Circuit.from_json(run.circuit_json)
-    columns = len({name for name in circuit.populations})
-    figure = Figure(figsize=(max(6.0, 1.7 * columns), 6.0), layout="constrained")
+    figure = Figure(figsize=(max(6.0, 1.4 * len(circuit.populations)), 5.5), layout="constrained")
     FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, height_ratios=[1, 1.3])
+    above, below = figure.subplots(2, 1, height_ratios=[1, 1.7])
     draw_circuit(circuit, ax=above)
     rules = sorted({type(group.rule).__name__ for group in circuit.groups.values() if group.rule is not None})
     draw_learning_curves({" + ".join(rules) or "frozen": run.epochs}, ax=below)

@@ -1,0 +1,94 @@
+"""What a circuit refuses, each with the place, what was found and what would fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+import networkx as nx
+
+from neurosim.errors import CircuitError
+from neurosim.populations import Population, SynapseGroup, site_of
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit
+
+#: sign -> what draws weights for it
+_INITIALIZERS_FOR = {
+    "mixed": "He(), OnOff() or Zeros()",
+    "nonnegative": "OnOff() past the first layer, HalfNormal() or Zeros()",
+    "nonpositive": "HalfNormal() or Zeros()",
+}
+
+
+@contextmanager
+def at(place: str) -> Iterator[None]:
+    """Say where a :class:`CircuitError` happened."""
+    try:
+        yield
+    except CircuitError as error:
+        raise CircuitError(f"{place}: {error}") from error
+
+
+def refuse_misplaced(graph: nx.MultiDiGraph[str], group: SynapseGroup, post: Population) -> None:
+    """Raise where ``group`` may not run: without weights, into the input or a relay, out of the output, in a cycle."""
+    name = group.name
+    if not group.connectivity.has_weights:
+        raise CircuitError(f"group '{name}': {group.connectivity} has no weights; use relay()")
+    if post.scalar or post.relay_of is not None:
+        reason = f"is a relay of '{post.relay_of}'" if post.relay_of is not None else "is the input"
+        raise CircuitError(f"group '{name}': '{post.name}' {reason} and takes no synapses")
+    if group.pre == "output":
+        raise CircuitError(f"group '{name}': 'output' is the readout and has no synapses onto others")
+    if nx.has_path(graph, post.name, group.pre):
+        path = " -> ".join([*nx.shortest_path(graph, post.name, group.pre), post.name])
+        raise CircuitError(f"group '{name}' would close the cycle {path}; circuits are acyclic")
+
+
+def fitted(group: SynapseGroup, pre: Population, post: Population) -> Population:
+    """``post`` with its shape inferred where it was left open; an error where it does not fit."""
+    with at(f"group '{group.name}'"):
+        made = group.connectivity.post_shape(pre.shape, post.shape[0])
+    if made == post.shape or (post.shape_open and len(made) == 3):
+        return attrs.evolve(post, shape=made, shape_open=False)
+    raise CircuitError(
+        f"group '{group.name}': {group.connectivity} makes {made} from '{pre.name}' {pre.shape}, but "
+        f"'{post.name}' has the shape {post.shape}; give '{post.name}' the shape {made} or change the connectivity"
+    )
+
+
+def refuse_misfit(circuit: Circuit, group: SynapseGroup, pre: Population, post: Population) -> None:
+    """Raise where the initializer, the sign or the rule of ``group`` cannot apply."""
+    possible = group.init.signs(pre.scalar)
+    if group.sign not in possible:
+        raise CircuitError(
+            f"group '{group.name}': {group.init} draws weights for sign={' or '.join(map(repr, possible))} here, "
+            f"not for sign='{group.sign}'; use {_INITIALIZERS_FOR[group.sign]}"
+        )
+    with at(f"group '{group.name}'"):
+        group.init.check(site_of(group, pre, post, circuit.K, 1))
+    if group.rule is not None and (reason := group.rule.refusal(circuit, group)) is not None:
+        raise CircuitError(f"group '{group.name}': the rule {group.rule} cannot apply: {reason}")
+
+
+def refuse_incomplete(circuit: Circuit) -> None:
+    """Raise unless every population hears the input, reaches the output, and knows how its bias learns."""
+    for name in circuit.populations:
+        if name != "input" and not circuit.into(name):
+            raise CircuitError(f"population '{name}' has no input; connect() a group into it")
+        if name != "output" and not nx.has_path(circuit.graph, name, "output"):
+            raise CircuitError(f"population '{name}' has no way to 'output', so nothing it does has an effect")
+        if name != "input" and not nx.has_path(circuit.graph, "input", name):
+            raise CircuitError(f"population '{name}' hears nothing from 'input'")
+        _refuse_bias_rule(circuit, name)
+
+
+def _refuse_bias_rule(circuit: Circuit, population: str) -> None:
+    """Raise where a bias does not know how it learns, or by a rule that cannot apply."""
+    if (rule := circuit.bias_rule(population)) is None:
+        return
+    for group in circuit.into(population):
+        if (reason := rule.refusal(circuit, group)) is not None:
+            raise CircuitError(f"population '{population}': bias_rule={rule} cannot apply: {reason}")
