@@ -61,7 +61,7 @@ class Circuit:
         if not isinstance(readout, Readout):
             raise CircuitError(f"readout must be a Readout such as OneHot(10), got {readout!r}")
         shape = declared_shape(INPUT, inputs)
-        if not isinstance(inputs, int) and any(extent is ... for extent in inputs):
+        if not isinstance(inputs, int) and len(shape) < len(inputs):
             raise CircuitError(f"the shape of the input must be complete, got {inputs}")
         self.readout = readout
         self.K = readout.length if K is None else K
