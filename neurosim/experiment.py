@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import torch
 from attrs import field, frozen
 
 from neurosim.circuit import Circuit
@@ -134,11 +135,11 @@ class Experiment:
             circuit = circuit.with_rules({group: chosen} if separator else chosen)
         return circuit
 
-    def build_simulator(self) -> Simulator:
-        """The simulator, with its weights drawn."""
+    def build_simulator(self, circuit: Circuit | None = None) -> Simulator:
+        """The simulator, with its weights drawn; ``circuit`` is :meth:`build_circuit`'s where that was called."""
         return Simulator(
-            self.build_circuit(),
-            device=self.device,
+            circuit or self.build_circuit(),
+            device=_usable_device(self.device),
             precision=self.precision,
             seed=self.seed,
             optimizer=Adam(self.learning_rate),
@@ -153,9 +154,10 @@ class Experiment:
 
     def build(self, data_dir: str | Path | None = None, observers: Sequence[Observer] = ()) -> Trainer:
         """Everything that :meth:`Trainer.run` needs."""
+        circuit = self.build_circuit()  # first, because it is cheap and most mistakes show here
         dataset = self.load_data(data_dir)
         return Trainer(
-            self.build_simulator(),
+            self.build_simulator(circuit),
             dataset,
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -187,6 +189,16 @@ def _text_of(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: expected a readable text file, but {error}") from error
+
+
+def _usable_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UnknownNameError("device", name, ["cpu", "cuda", "cuda:0", "mps"]) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device '{name}': this machine or this build of torch has no usable GPU; use --device cpu")
+    return device
 
 
 def _rule(name: str) -> PlasticityRule | None:

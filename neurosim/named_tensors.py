@@ -42,11 +42,15 @@ class NamedTensors(Mapping[str, Tensor]):
             raise SimulationError(
                 f"{self._what} '{name}' has the shape {tuple(tensor.shape)}, got {tuple(given.shape)}"
             )
+        self.check_sign(name, given)
+        with torch.no_grad():
+            tensor.copy_(given)
+
+    def check_sign(self, name: str, given: Tensor) -> None:
+        """Raise where ``given`` has values that the constraint on ``name`` does not allow; reads them."""
         limit = self._limits.get(name, "mixed")
         if (limit == "nonnegative" and bool((given < 0).any())) or (limit == "nonpositive" and bool((given > 0).any())):
             raise SimulationError(f"{self._what} '{name}' is constrained to be {limit}; the given values are not")
-        with torch.no_grad():
-            tensor.copy_(given)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)

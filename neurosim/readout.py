@@ -59,7 +59,8 @@ class Readout(Description):
             return -(target * F.log_softmax(output, dim=1)).sum(1)
         if self.loss == "squared":
             return 0.5 * (output - target).square().sum(1)
-        return (F.softplus(output) - target * output).sum(1)
+        softplus = -F.logsigmoid(-output)  # F.softplus cuts the tail above 20 off
+        return (softplus - target * output).sum(1)
 
     def error(
         self, output: Float[Tensor, "batch length"], target: Float[Tensor, "batch length"]

@@ -16,7 +16,7 @@ from neurosim.images import to_unit_range
 from neurosim.named_tensors import NamedTensors
 from neurosim.optimizers import Adam, Optimizer
 from neurosim.parameters import arranged, draw_biases, draw_gates, draw_weights
-from neurosim.state import collect, restore
+from neurosim.state import check, collect, restore
 from neurosim.step import Step, Updates, bias_name, everything, needed
 from neurosim.synapses import Synapses
 from neurosim.vectorization import vectorization_named
@@ -164,16 +164,25 @@ class Simulator:
         """Restore what :meth:`state_dict` gave; either all of it or, on an error, nothing.
 
         Raises:
-            SimulationError: tensors that are missing, too many, or of another shape.
+            SimulationError: tensors that are missing, too many or of another shape, the state of another optimizer,
+                weights that break a sign constraint.
         """
+        check(state, self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+        for name in self._limits:
+            self.weights.check_sign(name, state[f"weights/{name}"])
         restore(state, self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
 
     def to(self, device: torch.device | str) -> Simulator:
-        """Move everything to another device, the optimizer's state included."""
-        state = self.state_dict()
-        self.device = torch.device(device)
-        self._place(dict(self.weights), dict(self.biases), self._gate_constants)
-        self.load_state_dict({name: tensor.to(self.device) for name, tensor in state.items()})
+        """Move everything to another device, the optimizer's state included; where that fails, nothing has moved."""
+        before = dict(vars(self))
+        try:
+            state = {name: tensor.to(device) for name, tensor in self.state_dict().items()}
+            self.device = torch.device(device)
+            self._place(dict(self.weights), dict(self.biases), self._gate_constants)
+            restore(state, self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+        except Exception:
+            vars(self).update(before)
+            raise
         return self
 
     # -- tensors -------------------------------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import inspect
 import torch
 from torch import Tensor
 
-from neurosim import Circuit, PlasticityRule, Simulator
+from neurosim import BP, Circuit, OneHot, PlasticityRule, Simulator
 from neurosim.circuits import available_circuits, load
+from neurosim.plasticity import available_rules
 from neurosim.readout import Readout
 
 #: option of a circuit -> the small value for every one of its entries
@@ -33,6 +34,20 @@ def small(
     if readout is not None:
         data |= {"readout": readout.to_dict(), "K": readout.length if K is None else K}
     return Circuit.from_dict(data)
+
+
+def with_rule(circuit: Circuit, rule: str) -> Circuit:
+    """``circuit`` in which every group learns by the registered rule of that name."""
+    return circuit.with_rules(available_rules()[rule]())
+
+
+def components_for(rule: str) -> list[int]:
+    """For which of K = 10 and ten scalar outputs (K = 1) a registered rule is not refused; one at least."""
+    instance = available_rules()[rule]()
+    circuits = {K: small("digits-fc", rule=BP(), readout=OneHot(10), K=K) for K in (10, 1)}
+    accepted = [K for K, c in circuits.items() if not any(instance.refusal(c, group) for group in c.groups.values())]
+    assert accepted, f"the rule '{rule}' applies nowhere"
+    return accepted
 
 
 def batch_for(circuit: Circuit, size: int, seed: int = 0, dtype: torch.dtype = torch.uint8) -> tuple[Tensor, Tensor]:

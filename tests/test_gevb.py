@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import Reference
-from small_circuits import batch_for, scatter_biases, small
+from small_circuits import batch_for, components_for, scatter_biases, small, with_rule
 from torch import Tensor
 
 from neurosim import BP, GEVB, Circuit, Local2d, OneHot, OnOff, Simulator
@@ -83,7 +83,7 @@ def test_mixed_signs_break_the_guarantee(kind: str) -> None:
         wrong += int(wrong_signs(updates[first], gradients[first]).sum())
         right += int((updates[first] * gradients[first] > 0).sum())
         assert not wrong_signs(updates["fc2->output"], gradients["fc2->output"]).any()
-    assert wrong > 0.1 * right > 100
+    assert wrong > 0.1 * right > 50
 
 
 @settings(max_examples=40)
@@ -123,21 +123,12 @@ def test_update_is_the_definition() -> None:
     assert float((step.updates["bias of fc2"] - torch.einsum("bi,bm->mi", gates["fc2"], e)).abs().max()) <= 1e-12
 
 
-def applicable(rule: str, circuit: Circuit) -> Circuit | None:
-    """``circuit`` with another rule, or None where the rule refuses it."""
-    instance = available_rules()[rule]()
-    refused = [instance.refusal(circuit, group) for group in circuit.groups.values()]
-    return circuit.with_rules(instance) if not any(refused) else None
-
-
 @pytest.mark.parametrize("name", available_circuits())
 @pytest.mark.parametrize("rule", [name for name, rule in available_rules().items() if rule.error_driven])
 def test_zero_error_gives_zero_update(rule: str, name: str) -> None:
     """No weights onto the output and the target as its bias: the output is right to the last bit."""
-    for components in (10, 1):
-        circuit = applicable(rule, small(name, rule=BP(), readout=OneHot(10, "squared"), K=components))
-        if circuit is None:
-            continue
+    for components in components_for(rule):
+        circuit = with_rule(small(name, rule=BP(), readout=OneHot(10, "squared"), K=components), rule)
         simulator = Simulator(circuit, precision="float64", seed=1)
         scatter_biases(simulator)
         (last,) = circuit.into("output")
@@ -155,10 +146,8 @@ def test_zero_error_gives_zero_update(rule: str, name: str) -> None:
 @pytest.mark.parametrize("name", available_circuits())
 @pytest.mark.parametrize("rule", [name for name, rule in available_rules().items() if not rule.stochastic])
 def test_batch_is_the_sum_of_its_examples(rule: str, name: str) -> None:
-    for components in (10, 1):
-        circuit = applicable(rule, small(name, rule=BP(), readout=OneHot(10), K=components))
-        if circuit is None:
-            continue
+    for components in components_for(rule):
+        circuit = with_rule(small(name, rule=BP(), readout=OneHot(10), K=components), rule)
         simulator = Simulator(circuit, precision="float64", seed=1)
         scatter_biases(simulator)
         images, labels = batch_for(circuit, 5)

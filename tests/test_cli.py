@@ -1,0 +1,154 @@
+"""The `neurosim` command, run for real in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from neurosim.circuit_library import available_circuits
+from neurosim.cli import main
+from neurosim.datasets import available_datasets
+from neurosim.errors import DataError, UnknownNameError
+from neurosim.experiment import ConfigError, Experiment, read_settings
+from neurosim.plasticity import available_rules
+from neurosim.run_file import Run
+
+COMMAND = [sys.executable, "-W", "error", "-m", "neurosim.cli"]
+SMALL = ("--epochs", "2", "--train-examples", "256", "--test-examples", "100", "--no-picture")
+
+
+def neurosim(folder: Path, *options: str, fails: bool = False) -> str:
+    environment = {k: v for k, v in os.environ.items() if k != "NEUROSIM_DATA"} | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*COMMAND, *options], cwd=folder, capture_output=True, text=True, env=environment)
+    assert (done.returncode != 0) is fails, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr if fails else done.stdout
+
+
+def test_no_arguments_is_the_demo(tmp_path):
+    printed = neurosim(tmp_path, "train")
+    run = Run(tmp_path / "runs" / "digits-fc-seed0.h5")
+    assert run.finished and run.epochs["test_error"].iloc[-1] < 0.08
+    assert (tmp_path / "runs" / "digits-fc-seed0.png").stat().st_size > 10_000
+    assert "Circuit: K = 10" in printed and "test error" in printed and "runs/digits-fc-seed0.png" in printed
+
+
+def test_options_toml_and_their_precedence(tmp_path):
+    (tmp_path / "my.toml").write_text('rule = "bp"\nseed = 4\nbatch-size = 32\nsign = "mixed"\n')
+    neurosim(tmp_path, "train", "--config", "my.toml", "--seed", "5", "--out", "run.h5", *SMALL)
+    run = Run(tmp_path / "run.h5")
+    assert run.attributes["seed"] == 5
+    assert len(run.epochs) == 2
+    assert '"BP"' in run.circuit_json and '"GEVB"' not in run.circuit_json and '"nonnegative"' not in run.circuit_json
+    assert "batch size 32" in neurosim(tmp_path, "show", "run.h5")
+
+
+def test_rule_of_a_single_group(tmp_path):
+    neurosim(tmp_path, "train", "--rule", "bp", "--rule", "input->fc1=frozen", "--out", "run.h5", *SMALL)
+    run = Run(tmp_path / "run.h5")
+    assert (run.weights("input->fc1", epoch=0) == run.weights("input->fc1")).all()
+    assert (run.weights("fc1->fc2", epoch=0) != run.weights("fc1->fc2")).any()
+
+
+def test_existing_file_is_refused_resumed_or_overwritten(tmp_path):
+    neurosim(tmp_path, "train", "--out", "run.h5", *SMALL)
+    before = (tmp_path / "run.h5").read_bytes()
+    error = neurosim(tmp_path, "train", "--out", "run.h5", *SMALL, fails=True)
+    assert "exists already" in error and "--resume" in error and "--overwrite" in error
+    assert (tmp_path / "run.h5").read_bytes() == before
+    longer = tuple("3" if option == "2" else option for option in SMALL)
+    neurosim(tmp_path, "train", "--out", "run.h5", "--resume", *longer)
+    neurosim(tmp_path, "train", "--out", "whole.h5", *longer)
+    resumed, whole = Run(tmp_path / "run.h5"), Run(tmp_path / "whole.h5")
+    columns = ["train_loss", "train_error", "test_loss", "test_error"]
+    assert (resumed.epochs[columns] == whole.epochs[columns]).all(axis=None)
+    assert (resumed.weights("fc1->fc2") == whole.weights("fc1->fc2")).all()
+    neurosim(tmp_path, "train", "--out", "run.h5", "--overwrite", *SMALL)
+    assert len(Run(tmp_path / "run.h5").epochs) == 2
+
+
+def test_list_has_a_line_for_everything(tmp_path):
+    printed = neurosim(tmp_path, "list")
+    for name in [*available_circuits(), *available_rules(), *available_datasets()]:
+        lines = [line for line in printed.splitlines() if line.split()[:1] == [name]]
+        assert len(lines) == 1 and len(lines[0].split()) > 3, name
+    assert "mnist-fc" not in neurosim(tmp_path, "list", "rules")
+
+
+def test_help_reads_well(tmp_path):
+    assert "learn by plug-in plasticity rules" in " ".join(neurosim(tmp_path, "--help").split())
+    text = neurosim(tmp_path, "train", "--help")
+    for option in ("--circuit", "--rule", "--dataset", "--epochs", "--seed", "--device", "--precision", "--out"):
+        assert option in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rule", "gevbb"], "unknown rule 'gevbb'; did you mean 'gevb'?"),
+        (["--circuit", "mnist"], "unknown circuit 'mnist'"),
+        (["--dataset", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
+        (["--rule", "a->b=bp"], "unknown group 'a->b'; "),
+        (["--precision", "float8"], "unknown precision 'float8'"),
+        (["--sign", "positive"], "unknown sign 'positive'"),
+        (["--circuit", "mnist-fc"], "NEUROSIM_DATA"),
+        (["--circuit", "mnist-fc", "--dataset", "digits"], "expected images of (1, 28, 28)"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--device", "cuda:7"], "device 'cuda:7'"),
+        (["--epochs", "-1"], "epochs"),
+        (["--config", "missing.toml"], "missing.toml: expected a readable text file"),
+        (["--circuit", "missing.json", "--dataset", "digits"], "missing.json: expected a readable text file"),
+        (["--overwrite", "--resume"], "--overwrite or --resume"),
+    ],
+)
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_mistakes_are_one_clear_line_and_leave_nothing(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NEUROSIM_DATA", raising=False)
+    monkeypatch.setattr(sys, "argv", ["neurosim", "train", *options])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    error = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert message in error and len(error.strip().splitlines()) == 1
+    assert list(tmp_path.rglob("*.h5")) == []
+
+
+def test_show_refuses_foreign_files(tmp_path):
+    (tmp_path / "notes.h5").write_text("not HDF5")
+    assert "notes.h5" in neurosim(tmp_path, "show", "notes.h5", fails=True)
+    assert "missing.h5" in neurosim(tmp_path, "show", "missing.h5", fails=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"epoch": 3}, UnknownNameError, "unknown setting 'epoch'; did you mean 'epochs'"),
+        ({"epochs": "3"}, ConfigError, "setting 'epochs': expected int, got '3'"),
+        ({"seed": True}, ConfigError, "setting 'seed': expected int, got True"),
+    ],
+)
+def test_bad_settings(settings, error, message):
+    with pytest.raises(error, match=message):
+        Experiment.from_settings(settings)
+
+
+def test_settings_must_be_toml(tmp_path):
+    (tmp_path / "x.toml").write_text("epochs: 3")
+    with pytest.raises(DataError, match="expected a TOML file"):
+        read_settings(tmp_path / "x.toml")
+
+
+def test_circuit_from_json(tmp_path):
+    circuit = Experiment().build_circuit()
+    (tmp_path / "mine.json").write_text(circuit.to_json())
+    experiment = Experiment(circuit=str(tmp_path / "mine.json"), dataset="digits", rule=("bp",))
+    assert experiment.build_circuit() == Experiment(rule=("bp",)).build_circuit()
+    with pytest.raises(ConfigError, match="--sign is for ready-made circuits"):
+        Experiment(circuit=str(tmp_path / "mine.json"), sign="mixed").build_circuit()
+    with pytest.raises(ConfigError, match="say which one with --dataset"):
+        Experiment(circuit="mine.json").load_data()

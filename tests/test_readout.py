@@ -1,0 +1,144 @@
+"""Output codes, losses, error vectors and decoding, each against an independent definition."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from neurosim import Binary, OneHot
+from neurosim.errors import CircuitError, UnknownNameError
+from neurosim.readout import Readout
+
+CODES = {kind for kind in Readout.known().values() if kind.__module__.startswith("neurosim.")}
+READOUTS = [kind(classes, loss) for kind in (OneHot, Binary) for classes in (2, 3, 8, 10) for loss in kind.losses]
+
+
+def batch(readout: Readout, size: int, scale: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    output = scale * torch.randn(size, readout.length, generator=generator, dtype=torch.float64, device="cpu")
+    return output, torch.randint(readout.classes, (size,), generator=generator, device="cpu")
+
+
+def torch_losses(readout: Readout, output: Tensor, labels: Tensor) -> Tensor:
+    """The loss of every example by torch's own losses."""
+    target = readout.codewords()[labels]
+    if readout.loss == "cross_entropy":
+        return F.cross_entropy(output, labels, reduction="none")
+    if readout.loss == "squared":
+        return F.mse_loss(output, target, reduction="none").sum(1) / 2
+    return F.binary_cross_entropy_with_logits(output, target, reduction="none").sum(1)
+
+
+def test_every_code_is_among_those_tested() -> None:
+    assert {type(readout) for readout in READOUTS} == CODES
+
+
+@pytest.mark.parametrize("readout", READOUTS, ids=str)
+def test_losses_and_errors_are_torchs(readout: Readout) -> None:
+    output, labels = batch(readout, 7)
+    target = readout.codewords()[labels]
+    leaf = output.clone().requires_grad_()
+    expected = torch_losses(readout, leaf, labels)
+    assert float((readout.losses_of(output, target) - expected.detach()).abs().max()) < 1e-12
+    (gradient,) = torch.autograd.grad(expected.mean(), leaf)
+    error = readout.error(output, target)
+    assert float(gradient.abs().max()) > 1e-2
+    assert float((error - gradient).abs().max()) < 1e-14, "the 1 / batch enters here, once"
+
+
+@given(st.sampled_from(READOUTS), st.integers(1, 6), st.floats(0, 50), st.integers(0, 10_000))
+def test_errors_are_the_gradient_of_the_mean_loss(readout: Readout, size: int, scale: float, seed: int) -> None:
+    output, labels = batch(readout, size, scale, seed)
+    target = readout.codewords()[labels]
+    leaf = output.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(readout.losses_of(leaf, target).mean(), leaf)
+    assert float((readout.error(output, target) - gradient).abs().max()) < 1e-13 * max(1.0, scale)
+
+
+@pytest.mark.parametrize("readout", READOUTS, ids=str)
+def test_large_outputs_stay_finite(readout: Readout) -> None:
+    output, labels = batch(readout, 5, scale=1e4)
+    target = readout.codewords()[labels]
+    assert bool(readout.losses_of(output, target).isfinite().all())
+    assert bool(readout.error(output, target).isfinite().all())
+
+
+@pytest.mark.parametrize("readout", READOUTS, ids=str)
+def test_codewords_differ_and_decode_to_themselves(readout: Readout) -> None:
+    table = readout.codewords()
+    assert table.shape == (readout.classes, readout.length)
+    assert table.unique(dim=0).shape == table.shape, "no two classes are written alike"
+    classes = torch.arange(readout.classes, device="cpu")
+    logits = 20 * (2 * table - 1) if readout.loss != "squared" else table
+    assert torch.equal(readout.decode(logits, table), classes)
+
+
+@given(st.sampled_from(READOUTS), st.integers(0, 10_000))
+def test_decoding_is_the_class_of_least_loss(readout: Readout, seed: int) -> None:
+    """Nearest codeword in squared distance, or greatest likelihood: the class whose loss would be smallest."""
+    output, _ = batch(readout, 8, seed=seed)
+    found = readout.decode(output, readout.codewords())
+    for example, chosen in zip(output, found.tolist(), strict=True):
+        losses = [float(torch_losses(readout, example[None], torch.tensor([c]))) for c in range(readout.classes)]
+        assert losses[chosen] <= min(losses) + 1e-12
+
+
+def test_squared_decoding_weighs_the_length_of_codewords() -> None:
+    """The greatest inner product alone would favour long codewords."""
+    readout = Binary(4, "squared")
+    output = torch.tensor([[0.3, 0.3]], dtype=torch.float64, device="cpu")
+    assert readout.decode(output, readout.codewords()).tolist() == [0]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 5, 8, 9, 10, 100, 1000])
+def test_binary_codes_are_the_numbers_in_binary(classes: int) -> None:
+    readout = Binary(classes)
+    assert readout.length == math.ceil(math.log2(classes))
+    digits = [[int(bit) for bit in format(number, f"0{readout.length}b")] for number in range(classes)]
+    assert readout.codewords().tolist() == digits
+
+
+def test_one_hot_codes_are_unit_vectors() -> None:
+    assert OneHot(3).codewords().tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    assert (OneHot(7).length, OneHot(7).loss, Binary(7).loss) == (7, "cross_entropy", "logistic")
+
+
+@pytest.mark.parametrize("readout", READOUTS, ids=str)
+def test_saved_and_loaded_equals_unsaved(readout: Readout) -> None:
+    assert Readout.from_dict(readout.to_dict()) == readout
+
+
+@pytest.mark.parametrize("kind", [OneHot, Binary])
+@pytest.mark.parametrize("classes", [1, 0, -3])
+def test_fewer_than_two_classes_are_refused(kind, classes: int) -> None:
+    with pytest.raises(CircuitError, match=rf"{kind.__name__}.classes must be an integer of at least 2, got {classes}"):
+        kind(classes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "loss", "text"),
+    [
+        (
+            OneHot,
+            "crossentropy",
+            "unknown loss for OneHot 'crossentropy'; did you mean 'cross_entropy'. Known: .*squar",
+        ),
+        (Binary, "cross_entropy", "unknown loss for Binary 'cross_entropy'; known: logistic, squared"),
+    ],
+)
+def test_an_unknown_loss_lists_the_known_ones(kind, loss: str, text: str) -> None:
+    with pytest.raises(UnknownNameError, match=text):
+        kind(10, loss)
+
+
+def test_what_a_subclass_must_define_is_said() -> None:
+    with pytest.raises(NotImplementedError, match="Readout must define length"):
+        _ = Readout(3).length
+    with pytest.raises(NotImplementedError, match=r"Readout must define codewords\(\)"):
+        Readout(3).codewords()
