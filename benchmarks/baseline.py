@@ -87,7 +87,7 @@ class Baseline:
         """One step of training by autograd: loss and number of mistakes, as `Simulator.learn` gives them."""
         self.optimizer.zero_grad(set_to_none=True)
         loss, mistakes = self.loss(images, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         with torch.no_grad():
             for weight in self.nonnegative:
@@ -149,14 +149,20 @@ def check_against_simulator(circuit: Circuit, formulation: str, examples: int = 
     images, labels = synthetic(circuit, examples, seed)
     step = simulator.probe(images, labels)
     loss, mistakes = baseline.loss(images, labels)
-    loss.backward()  # type: ignore[no-untyped-call]
-    assert bool(mistakes == step.mistakes) and abs(float(loss) - float(step.loss)) < 1e-10, (loss, step.loss)
+    loss.backward()
+    got, wanted = (loss.item(), mistakes.item()), (step.loss.item(), step.mistakes.item())
+    if abs(got[0] - wanted[0]) > 1e-10 or got[1] != wanted[1]:
+        raise AssertionError(f"{formulation}: expected loss and mistakes {wanted}, got {got}")
     found, worst = baseline.gradients(), 0.0
-    assert found.keys() == step.updates.keys(), found.keys() ^ step.updates.keys()
+    if found.keys() != step.updates.keys():
+        raise AssertionError(f"{formulation}: gradients of {sorted(found)}, expected {sorted(step.updates)}")
     for name, expected in step.updates.items():
-        largest = float(expected.abs().max())
-        difference = float((found[name] - expected).abs().max())
-        assert largest > 0 and difference <= 1e-10 * largest, (formulation, name, difference, largest)
+        largest = expected.abs().max().item()
+        difference = (found[name] - expected).abs().max().item()
+        if not difference <= 1e-10 * largest or largest == 0:
+            raise AssertionError(
+                f"{formulation}: gradient of '{name}' differs by {difference}, its largest is {largest}"
+            )
         worst = max(worst, difference / largest)
     return worst
 

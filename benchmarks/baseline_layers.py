@@ -156,8 +156,11 @@ class LocalLayer(ImageLayer):
         return F.unfold(images, maps.kernel, stride=maps.stride, padding=maps.padding)
 
     def drive(self, images: Tensor) -> Tensor:
-        drive = torch.einsum("clf,nfl->ncl", self.weight, self.patches(images))
-        return drive.unflatten(2, self.described.weight_shape[-5:-3])
+        return self.placed(torch.einsum("clf,nfl->ncl", self.weight, self.patches(images)))
+
+    def placed(self, drive: Tensor) -> Tensor:
+        """``(N, channels, positions)`` with its positions as height and width."""
+        return drive.view(*drive.shape[:2], *self.described.weight_shape[-5:-3])
 
 
 class BmmLocalLayer(LocalLayer):
@@ -171,7 +174,7 @@ class BmmLocalLayer(LocalLayer):
 
     def drive(self, images: Tensor) -> Tensor:
         drive = torch.bmm(self.patches(images).permute(2, 0, 1), self.weight)  # (positions, N, channels)
-        return drive.permute(1, 2, 0).unflatten(2, self.described.weight_shape[-5:-3])
+        return self.placed(drive.permute(1, 2, 0))
 
 
 class PositionsFirstLocalLayer(Layer):

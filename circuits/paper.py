@@ -145,7 +145,7 @@ def cifar10_lc(
     channels: Sequence[int] = (64, 32, 32),
     fc1: int = 256,
 ) -> Circuit:
-    """CIFAR-10, locally connected: 64, 32 channels of 5x5, pooled, 32 of 2x2 with stride 2, then 256 (see above)."""
+    """CIFAR-10, locally connected: 64, 32 channels of 5x5, pooled, 32 of 2x2 with stride 2, then 256 (Table 4: 512)."""
     first, second, third = _three(channels)
     layers: list[Layer] = [
         (first, Local2d(5, padding=2), True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import EllipsisType
 from typing import Any, Literal
 
@@ -61,7 +61,7 @@ class Circuit:
         if not isinstance(readout, Readout):
             raise CircuitError(f"readout must be a Readout such as OneHot(10), got {readout!r}")
         shape = declared_shape(INPUT, inputs)
-        if not isinstance(inputs, int) and len(shape) < len(inputs):
+        if isinstance(inputs, Sequence) and len(shape) < len(inputs):
             raise CircuitError(f"the shape of the input must be complete, got {inputs}")
         self.readout = readout
         self.K = readout.length if K is None else K
@@ -102,7 +102,7 @@ class Circuit:
             raise UnknownNameError(f"bias for population '{name}'", str(bias), map(str, BIASES))
         if bias is None and bias_rule != "shared":
             raise CircuitError(f"population '{name}' has no bias (bias=None), so bias_rule={bias_rule!r} has no effect")
-        shape_open = not isinstance(shape, int) and any(extent is ... for extent in shape)
+        shape_open = isinstance(shape, Sequence) and any(extent is ... for extent in shape)
         added = Population(
             name, declared_shape(name, shape), gate=gate, bias=bias, bias_rule=bias_rule, shape_open=shape_open
         )

@@ -12,8 +12,10 @@ from torch import Tensor
 from neurosim.description import Description
 from neurosim.errors import CircuitError
 
-#: up to here one fused pass per component is faster than a product of the size of h and a sum over it
+#: Within these bounds one fused pass per component is faster than a product of the size of h and a sum over it: few
+#: components, and an activity that does not fit into cache.
 _COMPONENTS_IN_A_LOOP = 32
+_LARGE = 2**21
 
 
 class Gate(Description):
@@ -78,7 +80,7 @@ def dot_over_components(
         h: ``(batch, K, *units)``.
     """
     components = h.shape[1]
-    if components > _COMPONENTS_IN_A_LOOP:
+    if components > _COMPONENTS_IN_A_LOOP or h.numel() < _LARGE:
         return (t * h).sum(1)
     total = h[:, 0] * t[0]
     for mu in range(1, components):

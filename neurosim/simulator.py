@@ -252,7 +252,7 @@ class Simulator:
             return to_unit_range(images, self._dtype)
         if not images.is_floating_point():
             raise SimulationError(f"images: expected uint8 (0 to 255) or floating point numbers, got {images.dtype}")
-        return images.to(self._dtype)
+        return images.detach().to(self._dtype)
 
     def _targets(self, labels: Tensor, batch: int) -> Tensor:
         if tuple(labels.shape) != (batch,) or labels.is_floating_point():

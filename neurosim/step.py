@@ -12,6 +12,7 @@ from neurosim.credit import Credits, Pathways
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.forward import Activity, Keep
 from neurosim.plasticity import PlasticityRule
+from neurosim.populations import Population
 from neurosim.synapses import Synapses, project_on_components
 
 
@@ -88,10 +89,7 @@ def bias_name(population: str) -> str:
 def needed(circuit: Circuit) -> Keep:
     """What a step of learning will use of a forward pass: presynaptic activity of learning groups, and gates."""
     learning = [group for group in circuit.groups.values() if group.rule is not None]
-    return Keep(
-        activations=frozenset(group.pre for group in learning),
-        gates=frozenset(circuit.populations) if learning else frozenset(),
-    )
+    return Keep(activations=frozenset(group.pre for group in learning), gates=frozenset(circuit.populations))
 
 
 def everything(circuit: Circuit) -> Keep:
@@ -100,12 +98,14 @@ def everything(circuit: Circuit) -> Keep:
     return Keep(activations=names, gates=names, pre_activations=names - {INPUT})
 
 
-@define
 class Updates:
     """Computes the updates of all learning groups and biases of a circuit from one forward pass."""
 
-    circuit: Circuit
-    synapses: Mapping[str, Synapses]
+    def __init__(self, circuit: Circuit, synapses: Mapping[str, Synapses]) -> None:
+        self.circuit, self.synapses = circuit, synapses
+        self._populations = circuit.populations
+        self._group_rules = {name: group.rule for name, group in circuit.groups.items()}
+        self._biases = {bias_name(name): (p, circuit.bias_rule(name)) for name, p in self._populations.items()}
 
     def compute(self, activity: Activity, error: Tensor, out: Mapping[str, Tensor]) -> Credits:
         """Write every update into ``out`` and return the credits that led to them.
@@ -119,11 +119,11 @@ class Updates:
         credits = Credits(self.circuit, pathways)
         projected: dict[str, Tensor] = {}
         for name, target in out.items():
-            group = self.circuit.groups.get(name)
-            if group is None:
-                self._update_bias(name.removeprefix("bias of "), credits, target)
-            elif group.rule is not None:
-                post = credits.gated(group.post, group.rule)
+            rule = self._group_rules.get(name)
+            if rule is None:
+                self._update_bias(*self._biases[name], credits, target)
+            else:
+                post = credits.gated(self.synapses[name].group.post, rule)
                 self._update_group(self.synapses[name], post, pathways, projected, target)
         return credits
 
@@ -142,14 +142,14 @@ class Updates:
             projected[pre] = project_on_components(activity[pre], error)
         synapses.update_per_unit(post, projected[pre], error, target)
 
-    def _update_bias(self, population: str, credits: Credits, target: Tensor) -> None:
+    def _update_bias(
+        self, population: Population, rule: PlasticityRule | None, credits: Credits, target: Tensor
+    ) -> None:
         """``sum_b d_mu G``, summed over positions as well where they share a bias."""
-        rule = self.circuit.bias_rule(population)
         assert rule is not None
-        described = self.circuit.populations[population]
-        post = credits.gated(population, rule)
-        per_unit = post.ndim == 1 + len(described.shape)
-        if described.bias == "channel" and len(described.shape) > 1:
+        post = credits.gated(population.name, rule)
+        per_unit = post.ndim == 1 + len(population.shape)
+        if population.bias == "channel" and len(population.shape) > 1:
             post = post.flatten(-2).sum(-1)
         if not per_unit:
             target.copy_(post.sum(0))

@@ -86,7 +86,7 @@ class Synapses:
         maps, shape = self.group.connectivity, self.pre.shape
         left, right = self._operand(post), self._operand(pre)
         if self.unshared:
-            left, out = left.flatten(1, 2), out.flatten(0, 1)
+            left, out = left.flatten(1, 2), out.view(-1, *out.shape[2:])  # a view: writing into a copy would be lost
         target = out if left.dtype == out.dtype else None
         _store(maps.correlate(left, right, shape, out=target), out)
 

@@ -34,7 +34,7 @@ from neurosim.readout import Readout
 from neurosim.vectorization import Group
 
 PARTS = [
-    Dense(), Conv2d(3), Conv2d((3, 2), stride=(2, 1), padding=(0, 2)), Local2d(2), AvgPool(2), AvgPool(3, stride=(1, 2)),
+    Dense(), Conv2d(3), Conv2d((3, 2), stride=(2, 1), padding=(0, 2)), Local2d(2), AvgPool(2), AvgPool(3, (1, 2)),
     SignGate(), He(), OnOff(), Zeros(), HalfNormal(), HalfNormal(0.25), OneHot(10), OneHot(3, "squared"), Binary(10),
     GEVB(), BP(), ForwardWeights(), Group(),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a step costs besides time: no autograd graph, no tensor kept that nobody will use, slices that change nothing."""
+"""What a step costs besides time: no autograd graph, nothing kept that nobody will use, slices that change nothing."""
 
 from __future__ import annotations
 
@@ -137,7 +137,9 @@ def test_a_finished_step_keeps_no_activity(name: str, rule: str, passes: list[Ac
     circuit = with_rule(small(name, rule=BP(), readout=OneHot(10), K=components), rule)
     simulator = Simulator(circuit, seed=1)
     step = simulator.learn(*batch_for(circuit, 4))
-    references = [weakref.ref(tensor) for table in (passes[0].activations, passes[0].gates) for tensor in table.values()]
+    references = [
+        weakref.ref(tensor) for table in (passes[0].activations, passes[0].gates) for tensor in table.values()
+    ]
     passes.clear()
     gc.collect()
     assert len(references) >= 4

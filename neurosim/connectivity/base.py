@@ -96,12 +96,20 @@ class Connectivity(Description):
         components = modulator.shape[1]
         factor = modulator.reshape(*modulator.shape, *[1] * (post.ndim - 1))
         folded = (factor * post.unsqueeze(1)).flatten(1, 2)
-        out_folded = out.flatten(0, 1) if out is not None else None
+        out_folded = folded_view(out) if out is not None else None
         update = self.correlate(folded, pre, pre_shape, out=out_folded)
-        if out is not None and update is out_folded and update.data_ptr() == out.data_ptr():
+        if out is not None and update is out_folded:
             return out
         unfolded: Tensor = update.unflatten(0, (components, -1))
         return unfolded
+
+
+def folded_view(tensor: Tensor) -> Tensor | None:
+    """The first two axes as one, in the same memory; None where that needs a copy."""
+    outer, inner = tensor.shape[:2]
+    if outer > 1 and inner > 1 and tensor.stride(0) != inner * tensor.stride(1):
+        return None
+    return tensor.view(outer * inner, *tensor.shape[2:])
 
 
 def check_image_shape(what: Connectivity, pre: Shape) -> None:

@@ -93,8 +93,8 @@ class Local2d(Connectivity):
         patches, order = self._patches(pre, pre_shape)
         moved = post.permute(-2, -1, -3, *order).reshape(height * width, post.shape[-3], -1)
         by_position = patches.flatten(2).transpose(1, 2)
-        if out is not None and (view := _by_position(out)).data_ptr() == out.data_ptr():
-            torch.bmm(moved, by_position, out=view)
+        if out is not None and out.permute(1, 2, 0, 3, 4, 5).is_contiguous():  # then it can be seen by position
+            torch.bmm(moved, by_position, out=_by_position(out))
             return out
         update = torch.bmm(moved, by_position)
         return update.view(height, width, -1, pre_shape[0], *self.kernel).permute(2, 0, 1, 3, 4, 5)
