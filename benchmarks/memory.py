@@ -67,7 +67,8 @@ def resident_peak(step: Callable[[], object]) -> int | None:
 
 def _status(field: str) -> int:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    sizes: dict[str, str] = dict(line.split(":", 1) for line in lines)
+    return 1024 * int(sizes[field].split()[0])
 
 
 def measure(name: str, contestant: str, quick: bool) -> dict[str, int | None]:

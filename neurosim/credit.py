@@ -1,61 +1,49 @@
-"""Credit: what a rule says the units contributed to the loss, and the feedback pathways that carry it."""
+"""Credit: what a rule says the units contributed to the loss, and what a rule may look at to say so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 from attrs import define, field, frozen
 from torch import Tensor
 
 from neurosim.circuit import OUTPUT, Circuit
-from neurosim.description import Description
+from neurosim.errors import SimulationError
+from neurosim.feedback import Feedback, ForwardWeights
 from neurosim.forward import Activity
 from neurosim.plasticity import PlasticityRule
 from neurosim.synapses import Synapses
 
-
-class Feedback(Description):
-    """A feedback pathway: a map from group to the effective weight that carries signals back through it."""
-
-    kind: ClassVar[str] = "feedback"
-
-    def effective(self, weight: Tensor) -> Tensor:
-        """The weight that the backward signal crosses instead of the forward ``weight``."""
-        raise NotImplementedError(f"{type(self).__name__} must define effective(weight)")
+Value = TypeVar("Value")
 
 
-@frozen
-class ForwardWeights(Feedback):
-    """Weight transport: signals return through the forward weights themselves, as in backpropagation."""
-
-    def effective(self, weight: Tensor) -> Tensor:
-        return weight
-
-
-@define
-class Pathways:
-    """Signals that travel back from the output, computed only as deep as asked for and shared by all who ask.
-
-    With one output unit the signal is one number per unit, 1 at the output (Eq. 13); with several it is one number
-    per unit and component, the error itself at the output (Eq. 3).
+@frozen(eq=False)
+class Presentation:
+    """One batch, as the rules see it.
 
     Attributes:
-        error: ``(batch, K, *output units)``.
+        activity: what the forward pass kept.
+        error: ``e = dL/d(output)``, ``(batch, K, *output units)``; it carries the ``1 / batch``.
+        target: ``(batch, length)``.
+        losses: loss of every example, ``(batch,)``.
+        constants: what feedback pathways and rules drew, by name.
+        noise: rule's label and population -> standard normal ``(batch, K, *units)``, the same within a step.
+        rerun: noise by population -> losses ``(batch,)`` of a pass in which it is added to the pre-activations while
+            the gates stay as they are.
+        redraw: a redrawn pathway and a group -> this step's constants.
     """
 
     circuit: Circuit
     synapses: Mapping[str, Synapses]
     activity: Activity
     error: Tensor
-    _signals: dict[tuple[Feedback, str], Tensor] = field(factory=dict)
-
-    def at(self, feedback: Feedback, population: str) -> Tensor:
-        """The signal at the outputs of ``population``'s gates: ``(batch, *units)`` or ``(batch, K, *units)``."""
-        key = (feedback, population)
-        if key not in self._signals:
-            self._signals[key] = self._exact_at_output() if population == OUTPUT else self._gathered(*key)
-        return self._signals[key]
+    target: Tensor
+    losses: Tensor
+    constants: Mapping[str, Tensor]
+    noise: Callable[[str, str], Tensor]
+    rerun: Callable[[Mapping[str, Tensor]], Tensor]
+    redraw: Callable[[Feedback, str], Tensor]
 
     def gated(self, population: str, credit: Tensor) -> Tensor:
         """``credit`` times the gate, the signal at the pre-activations; a linear population passes everything."""
@@ -64,53 +52,176 @@ class Pathways:
             return credit
         return credit * (gate if credit.ndim == gate.ndim else gate.unsqueeze(1))
 
-    def _exact_at_output(self) -> Tensor:
-        if self.circuit.output_units == 1:
-            return self.error.new_ones(self.error.shape[0], 1)
-        return self.error
 
-    def _gathered(self, feedback: Feedback, population: str) -> Tensor:
+@define(eq=False)
+class Pathways:
+    """Signals that travel back from the output, computed only as deep as asked for and shared by all who ask.
+
+    With one output unit the signal is one number per unit, 1 at the output (Eq. 13); with several it is one number
+    per unit and component, the error itself at the output (Eq. 3).
+    """
+
+    seen: Presentation
+    _signals: dict[tuple[Feedback, str], Tensor] = field(factory=dict)
+    _redrawn: dict[tuple[Feedback, str], Tensor] = field(factory=dict)
+
+    def at(self, feedback: Feedback, population: str) -> Tensor:
+        """The signal at the outputs of ``population``'s gates: ``(batch, *units)`` or ``(batch, K, *units)``."""
+        key = (feedback, population)
+        if key not in self._signals:
+            exact = population == OUTPUT
+            self._signals[key] = self._exact_at_output() if exact else self._gathered(feedback, population, self.at)
+        return self._signals[key]
+
+    def one_hop(self, feedback: Feedback, population: str) -> Tensor:
+        """``sum_k f_ki G(h_k)`` over the units k that ``population`` reaches directly, or through relays."""
+
+        def ones(_: Feedback, post: str) -> Tensor:
+            described = self.seen.circuit.populations[post]
+            if described.relay_of is not None:
+                return self.one_hop(feedback, post)
+            return self.seen.error.new_ones(len(self.seen.error), *described.shape)
+
+        return self._gathered(feedback, population, ones)
+
+    def _exact_at_output(self) -> Tensor:
+        error = self.seen.error
+        return error.new_ones(error.shape[0], 1) if self.seen.circuit.output_units == 1 else error
+
+    def _gathered(self, feedback: Feedback, population: str, signal: Callable[[Feedback, str], Tensor]) -> Tensor:
         total: Tensor | None = None
-        for group in self.circuit.out_of(population):
-            synapses = self.synapses[group.name]
-            weight = None if synapses.weight is None else feedback.effective(synapses.weight)
-            signal = synapses.transpose(weight, self.gated(group.post, self.at(feedback, group.post)))
-            total = signal if total is None else total + signal
+        for group in self.seen.circuit.out_of(population):
+            synapses = self.seen.synapses[group.name]
+            weight = None if synapses.weight is None else self._effective(feedback, group.name, synapses.weight)
+            carried = synapses.transpose(weight, self.seen.gated(group.post, signal(feedback, group.post)))
+            total = carried if total is None else total + carried
         assert total is not None, f"'{population}' has no way to the output"  # Circuit.check refuses this
         return total
 
+    def _effective(self, feedback: Feedback, group: str, weight: Tensor) -> Tensor:
+        key = (feedback, group)
+        if feedback.redrawn and key not in self._redrawn:
+            self._redrawn[key] = self.seen.redraw(feedback, group)
+        constants = self._redrawn.get(key, self.seen.constants.get(f"{feedback.label}/{group}"))
+        if constants is None and feedback.constant:
+            raise SimulationError(
+                f"the feedback pathway {feedback} has no weights for group '{group}' in this simulator, because no "
+                f"rule of the circuit listens to it there; give a group the rule that does"
+            )
+        return feedback.effective(weight, constants)
 
-@define
+
+@define(eq=False)
 class CreditContext:
     """What a rule may look at when it answers which credit reaches the units of one population.
 
     Attributes:
         population: name of the postsynaptic population.
-        error: the error vector ``e = dL/d(output)``, ``(batch, K, *output units)``; it carries the ``1 / batch``.
+        rule: the rule that asks.
     """
 
     population: str
-    error: Tensor
+    rule: PlasticityRule
     _pathways: Pathways
+    _shared: dict[PlasticityRule, Any]
+    _together: tuple[str, ...]
     forward_weights: ClassVar[Feedback] = ForwardWeights()
+
+    @property
+    def error(self) -> Tensor:
+        """The error vector, ``(batch, K, *output units)``; it carries the ``1 / batch``."""
+        return self._pathways.seen.error
+
+    @property
+    def target(self) -> Tensor:
+        """The target, ``(batch, length)``."""
+        return self._pathways.seen.target
+
+    @property
+    def losses(self) -> Tensor:
+        """The loss of every example, ``(batch,)``."""
+        return self._pathways.seen.losses
+
+    @property
+    def batch_scale(self) -> float:
+        """``1 / batch``, the factor of a per-example signal whose sum is to be a mean over the batch."""
+        return 1.0 / len(self.error)
+
+    @property
+    def activation(self) -> Tensor:
+        """``a`` of the population, ``(batch, K, *units)``; the rule must list ``"activation"`` in ``needs``."""
+        return self._pathways.seen.activity.activations[self.population]
+
+    @property
+    def pre_activation(self) -> Tensor:
+        """``h`` of the population, ``(batch, K, *units)``; the rule must list ``"pre_activation"`` in ``needs``."""
+        return self._pathways.seen.activity.pre_activations[self.population]
+
+    @property
+    def components(self) -> int:
+        """K."""
+        return self._pathways.seen.circuit.K
+
+    def local_errors(self, guesses: Tensor) -> Tensor:
+        """The error vector of every guess as if it were the network's output: ``(batch, units, K)``, for both."""
+        target = self.target.unsqueeze(1).expand_as(guesses)
+        error = self._pathways.seen.circuit.readout.error(guesses.flatten(0, 1), target.flatten(0, 1))
+        return error.view(guesses.shape) * guesses.shape[1]  # the readout divided by all guesses, not by the batch
+
+    @property
+    def together(self) -> tuple[str, ...]:
+        """The hidden populations that learn by this very rule, this one included."""
+        return self._together
+
+    def state(self, key: str) -> Tensor:
+        """A constant or trace that the rule drew for this population."""
+        name = f"{self.rule.label}/{self.population}/{key}"
+        if name not in self._pathways.seen.constants:
+            raise SimulationError(
+                f"the rule {self.rule} keeps nothing for '{self.population}' in this simulator, because no group there "
+                f"learns by it; give a group this rule"
+            )
+        return self._pathways.seen.constants[name]
 
     def feedback(self, feedback: Feedback) -> Tensor:
         """What a feedback pathway delivers to the population, before its gate's derivative."""
         return self._pathways.at(feedback, self.population)
 
+    def one_hop(self, feedback: Feedback) -> Tensor:
+        """How strongly the population drives the active units right after it: ``sum_k f_ki G(h_k)``."""
+        return self._pathways.one_hop(feedback, self.population)
 
-@define
+    def noise(self, population: str | None = None) -> Tensor:
+        """This step's standard normal noise of a population, ``(batch, K, *units)``."""
+        return self._pathways.seen.noise(self.rule.label, population or self.population)
+
+    def rerun(self, noise: Mapping[str, Tensor]) -> Tensor:
+        """Losses ``(batch,)`` when ``noise`` is added to the pre-activations while all gates are held."""
+        return self._pathways.seen.rerun(noise)
+
+    def once(self, compute: Callable[[CreditContext], Value]) -> Value:
+        """The value of ``compute(self)``, computed once a step for all populations of this rule."""
+        if self.rule not in self._shared:
+            self._shared[self.rule] = compute(self)
+        value: Value = self._shared[self.rule]
+        return value
+
+
+@define(eq=False)
 class Credits:
     """The credit of every population by every rule, each computed once in a step."""
 
-    circuit: Circuit
-    _pathways: Pathways | None
+    _seen: Presentation | None
+    _together: Mapping[PlasticityRule, tuple[str, ...]]
     _found: dict[tuple[str, PlasticityRule], Tensor | None] = field(factory=dict)
+    _shared: dict[PlasticityRule, Any] = field(factory=dict)
+    _pathways: Pathways | None = None
 
     @property
-    def pathways(self) -> Pathways:
-        assert self._pathways is not None, "released"
-        return self._pathways
+    def seen(self) -> Presentation:
+        """What the rules saw."""
+        assert self._seen is not None, "released"
+        return self._seen
 
     def has(self, population: str, rule: PlasticityRule) -> bool:
         """Whether this credit has been computed."""
@@ -118,26 +229,33 @@ class Credits:
 
     def release(self) -> None:
         """Keep the credits found so far and nothing else."""
-        self._pathways = None
+        self._seen = self._pathways = None
+        self._shared.clear()
+
+    def context(self, population: str, rule: PlasticityRule) -> CreditContext:
+        """What ``rule`` may look at in ``population``."""
+        if self._pathways is None:
+            self._pathways = Pathways(self.seen)
+        everyone = tuple(p for p in self.seen.activity.gates) or (population,)
+        return CreditContext(population, rule, self._pathways, self._shared, self._together.get(rule, everyone))
 
     def of(self, population: str, rule: PlasticityRule) -> Tensor | None:
         """A rule's credit, in the form it gave it; at the output the exact one, whatever the rule."""
         key = (population, rule)
         if key not in self._found:
             if population == OUTPUT:
-                exact = self.pathways.error if self.circuit.output_units > 1 else None
-                self._found[key] = exact
+                self._found[key] = self.seen.error if self.seen.circuit.output_units > 1 else None
             else:
-                self._found[key] = rule.credit(CreditContext(population, self.pathways.error, self.pathways))
+                self._found[key] = rule.credit(self.context(population, rule))
         return self._found[key]
 
     def gated(self, population: str, rule: PlasticityRule) -> Tensor:
         """``c G`` or ``d G``: the postsynaptic factor of the update, ``(batch, *units)`` or ``(batch, K, *units)``."""
         credit = self.of(population, rule)
         if credit is not None:
-            return self.pathways.gated(population, credit)
-        gate = self.pathways.activity.gates.get(population)
+            return self.seen.gated(population, credit)
+        gate = self.seen.activity.gates.get(population)
         if gate is not None:
             return gate
-        shape = self.circuit.populations[population].shape
-        return self.pathways.error.new_ones(self.pathways.error.shape[0], *shape)
+        shape = self.seen.circuit.populations[population].shape
+        return self.seen.error.new_ones(len(self.seen.error), *shape)

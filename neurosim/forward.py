@@ -10,6 +10,7 @@ from torch import Tensor
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.synapses import Synapses
+from neurosim.tensors import CircuitTensors
 
 #: On the cpu a batch runs in slices whose largest activity has about this many bytes: it stays in cache, and memory
 #: is reused instead of being asked of the system again (the allocator keeps blocks up to 32 MiB).
@@ -23,6 +24,22 @@ class Keep:
     activations: frozenset[str] = frozenset()
     gates: frozenset[str] = frozenset()
     pre_activations: frozenset[str] = frozenset()
+
+
+@frozen(eq=False)
+class Perturbation:
+    """Noise on the pre-activations of some populations, ``(batch, K, *units)``, while all gates are held."""
+
+    noise: Mapping[str, Tensor]
+    gates: Mapping[str, Tensor]
+
+    def part(self, start: int, size: int) -> Perturbation:
+        """Of the examples from ``start`` on, at most ``size``."""
+        examples = slice(start, start + size)
+        return Perturbation(
+            {name: noise[examples] for name, noise in self.noise.items()},
+            {name: gate[examples] for name, gate in self.gates.items()},
+        )
 
 
 @define
@@ -45,8 +62,10 @@ class Activity:
 class ForwardPass:
     """The order in which populations are computed, and when each one's activity is no longer needed."""
 
-    def __init__(self, circuit: Circuit, synapses: Mapping[str, Synapses]) -> None:
+    def __init__(self, circuit: Circuit, synapses: Mapping[str, Synapses], tensors: CircuitTensors) -> None:
         self.circuit = circuit
+        self.biases = tensors.biases
+        self.gate_constants = {name: tensors.gate_constants(name) for name in circuit.populations}
         self.populations = circuit.populations
         self.order = [name for name in circuit.order if name != INPUT]
         self.incoming = {name: [synapses[group.name] for group in circuit.into(name)] for name in self.order}
@@ -56,16 +75,15 @@ class ForwardPass:
                 self._last_listener[group.pre] = name
         self._largest = max(p.units * (1 if p.scalar else circuit.K) for p in self.populations.values())
 
-    def run(
-        self,
-        images: Tensor,
-        biases: Mapping[str, Tensor],
-        gate_constants: Mapping[str, dict[str, Tensor]],
-        keep: Keep,
-    ) -> Activity:
+    def run(self, images: Tensor, keep: Keep, perturbation: Perturbation | None = None) -> Activity:
         """Compute the output for ``images`` ``(batch, *inputs)``, keeping what ``keep`` names."""
         size = self._slice(images)
-        parts = [self._run_slice(part, biases, gate_constants, keep) for part in images.split(size)]
+        starts = range(0, len(images), size)
+        perturbations = [None if perturbation is None else perturbation.part(start, size) for start in starts]
+        parts = [
+            self._run_slice(part, keep, disturbed)
+            for part, disturbed in zip(images.split(size), perturbations, strict=True)
+        ]
         if len(parts) == 1:
             return parts[0]
         return Activity(
@@ -80,23 +98,19 @@ class ForwardPass:
             return max(1, len(images))
         return max(8, _SLICE_BYTES // (self._largest * images.element_size()))
 
-    def _run_slice(
-        self,
-        images: Tensor,
-        biases: Mapping[str, Tensor],
-        gate_constants: Mapping[str, dict[str, Tensor]],
-        keep: Keep,
-    ) -> Activity:
+    def _run_slice(self, images: Tensor, keep: Keep, perturbation: Perturbation | None) -> Activity:
         live, activity = {INPUT: images}, Activity(output=images)
         if INPUT in keep.activations:
             activity.activations[INPUT] = images
         for name in self.order:
-            h = self._drive(name, live, biases.get(name))
+            h = self._drive(name, live, self.biases.get(name))
+            if perturbation is not None and name in perturbation.noise:
+                h = h.add_(perturbation.noise[name])
             if name in keep.pre_activations:
                 activity.pre_activations[name] = h
             gate = self.populations[name].gate
             if gate is not None:
-                is_open = gate.open(gate_constants[name], h)
+                is_open = perturbation.gates[name] if perturbation else gate.open(self.gate_constants[name], h)
                 if name in keep.gates:
                     activity.gates[name] = is_open
                 mask = is_open.unsqueeze(1)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import networkx as nx
 import torch
 from torch import Tensor
 
-from neurosim.circuit import Circuit
+from neurosim.circuit import OUTPUT, Circuit
+from neurosim.errors import CircuitError
+from neurosim.feedback import Feedback
 from neurosim.initializers import Site
+from neurosim.plasticity import PlasticityRule
 from neurosim.populations import Population, SynapseGroup
 from neurosim.streams import stream
 
@@ -28,13 +34,55 @@ def draw_biases(circuit: Circuit) -> dict[str, Tensor]:
     }
 
 
-def draw_gates(circuit: Circuit, seed: int) -> dict[str, dict[str, Tensor]]:
-    """The constants of every gate, by population and name."""
-    return {
-        name: population.gate.draw(circuit.K, population.shape[0], stream(seed, "gate", name))
-        for name, population in circuit.populations.items()
-        if population.gate is not None
-    }
+def draw_gates(circuit: Circuit, seed: int) -> dict[str, Tensor]:
+    """The constants of every gate, as ``"population/constant"``."""
+    drawn: dict[str, Tensor] = {}
+    for name, population in circuit.populations.items():
+        if population.gate is not None:
+            constants = population.gate.draw(circuit.K, population.shape[0], stream(seed, "gate", name))
+            drawn |= {f"{name}/{key}": tensor for key, tensor in constants.items()}
+    return drawn
+
+
+def draw_feedback(circuit: Circuit, seed: int) -> dict[str, Tensor]:
+    """What feedback pathways and rules need: ``"pathway/group"`` and ``"rule/population/constant"``.
+
+    A pathway is drawn for every group on a way from the output down to a population whose rule listens to it, whatever
+    that group's own rule; pathways that are equal are one.
+    """
+    drawn: dict[str, Tensor] = {}
+    owners: dict[str, Feedback | PlasticityRule] = {}
+    for population, rule in rules_by_population(circuit):
+        for feedback in rule.pathways:
+            _claim(owners, feedback.label, feedback)
+            for group in _groups_after(circuit, population):
+                if not feedback.redrawn and f"{feedback.label}/{group.name}" not in drawn:
+                    constants = draw_pathway(circuit, seed, feedback, group)
+                    drawn |= {} if constants is None else {f"{feedback.label}/{group.name}": constants}
+        state = rule.draw(circuit, population, partial(stream, seed, "feedback", rule.label))
+        if state:
+            _claim(owners, rule.label, rule)
+        drawn |= {f"{rule.label}/{population.name}/{key}": tensor for key, tensor in state.items()}
+    return drawn
+
+
+def draw_pathway(
+    circuit: Circuit, seed: int, feedback: Feedback, group: SynapseGroup, step: int | None = None
+) -> Tensor | None:
+    """The constants of a pathway for one group; of a redrawn one those of a step."""
+    names = ("feedback", feedback.label, group.name) if step is None else ("feedback", feedback.label, group.name, step)
+    return feedback.draw(group.init, circuit.site(group), stream(seed, *names))
+
+
+def rules_by_population(circuit: Circuit) -> list[tuple[Population, PlasticityRule]]:
+    """Every hidden population with every rule that its groups or its bias learn by."""
+    found = []
+    for population in circuit.populations.values():
+        if population.name == OUTPUT or population.scalar or population.relay_of is not None:
+            continue
+        rules = [group.rule for group in circuit.into(population.name)] + [circuit.bias_rule(population.name)]
+        found += [(population, rule) for rule in dict.fromkeys(rules) if rule is not None]
+    return found
 
 
 def bias_shape(population: Population, components: int) -> tuple[int, ...]:
@@ -50,3 +98,18 @@ def arranged(group: SynapseGroup, site: Site, weight: Tensor) -> Tensor:
         return group.connectivity.arrange(copy)
     unfolded: Tensor = group.connectivity.arrange(copy.flatten(0, 1)).unflatten(0, (site.copies, -1))
     return unfolded
+
+
+def _groups_after(circuit: Circuit, population: Population) -> list[SynapseGroup]:
+    """The groups with weights on any way from ``population`` to the output."""
+    below = nx.descendants(circuit.graph, population.name) | {population.name}
+    return [group for group in circuit.groups.values() if group.pre in below]
+
+
+def _claim(owners: dict[str, Feedback | PlasticityRule], label: str, owner: Feedback | PlasticityRule) -> None:
+    """Two that differ may not keep their constants under one name."""
+    if owners.setdefault(label, owner) != owner:
+        raise CircuitError(
+            f"{owners[label]} and {owner} would both keep their feedback under the name '{label}'; give one "
+            f"another name="
+        )

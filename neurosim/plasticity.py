@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, cast
 
+import torch
 from torch import Tensor
 
 from neurosim.description import Description
@@ -14,7 +16,8 @@ from neurosim.plugins import load_entry_points
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
     from neurosim.credit import CreditContext
-    from neurosim.populations import SynapseGroup
+    from neurosim.feedback import Feedback
+    from neurosim.populations import Population, SynapseGroup
 
 ENTRY_POINTS = "neurosim.rules"
 
@@ -32,6 +35,24 @@ class CreditForm(Enum):
     PER_COMPONENT = "(batch, K, *units), the error included (Eq. 2)"
 
 
+#: what a rule may ask to be kept of its postsynaptic population
+NEEDS = ("activation", "pre_activation")
+
+
+class Signal(Enum):
+    """What a synapse must have access to; a rule declares which of them it uses."""
+
+    PRESYNAPTIC = "presynaptic activity"
+    GATE = "postsynaptic gate"
+    POSTSYNAPTIC = "postsynaptic activity"
+    ERROR = "global error vector"
+    SCALAR = "global scalar"
+    FEEDBACK = "unit-specific feedback"
+    WEIGHTS = "forward weights"
+    TARGET = "target"
+    NOISE = "its own noise"
+
+
 class PlasticityRule(Description):
     """A rule of synaptic plasticity, a plug-in: one object per synapse group.
 
@@ -45,6 +66,33 @@ class PlasticityRule(Description):
     error_driven: ClassVar[bool] = True
     #: draws random numbers at every step
     stochastic: ClassVar[bool] = False
+    #: tensors of the postsynaptic population that the rule looks at, of NEEDS
+    needs: ClassVar[frozenset[str]] = frozenset()
+    #: what a synapse needs access to; presynaptic activity and the postsynaptic gate always
+    uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR})
+
+    @property
+    def label(self) -> str:
+        """Under which name the simulator keeps what the rule draws."""
+        return type(self).__name__
+
+    @property
+    def pathways(self) -> tuple[Feedback, ...]:
+        """The feedback pathways that the rule listens to."""
+        return ()
+
+    def draw(
+        self, circuit: Circuit, population: Population, stream: Callable[..., torch.Generator]
+    ) -> dict[str, Tensor]:
+        """Constants and traces for one population, float64 on the cpu; the simulator owns, converts and saves them.
+
+        Args:
+            stream: ``stream("name", ...)`` is a generator of the rule's own.
+        """
+        return {}
+
+    def advance(self, context: CreditContext) -> None:
+        """Change the rule's traces in place, ``context.state(key)``, after a step of learning; a probe does not."""
 
     def form(self, circuit: Circuit) -> CreditForm:
         """The form of this rule's credit in ``circuit``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Literal
 
 import torch
@@ -10,15 +11,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurosim.circuit import Circuit
+from neurosim.credit import Presentation
 from neurosim.errors import SimulationError, UnknownNameError
-from neurosim.forward import Activity, ForwardPass, Keep
+from neurosim.feedback import Feedback
+from neurosim.forward import Activity, ForwardPass, Keep, Perturbation
 from neurosim.images import to_unit_range
 from neurosim.named_tensors import NamedTensors
 from neurosim.optimizers import Adam, Optimizer
-from neurosim.parameters import arranged, draw_biases, draw_gates, draw_weights
+from neurosim.parameters import draw_pathway
 from neurosim.state import check, collect, restore
 from neurosim.step import Step, Updates, bias_name, everything, needed
+from neurosim.streams import stream
 from neurosim.synapses import Synapses
+from neurosim.tensors import CircuitTensors
 from neurosim.vectorization import vectorization_named
 
 #: precision -> (dtype of weights and activity, dtype of the operands of matrix products)
@@ -27,6 +32,8 @@ PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
     "float64": (torch.float64, None),
     "bfloat16": (torch.float32, torch.bfloat16),
 }
+
+_STEPS = "progress/steps"
 
 
 class Simulator:
@@ -45,6 +52,7 @@ class Simulator:
         weights: group -> weight; ``sim.weights["f1->output"] = array`` copies values in.
         biases: population -> bias, ``(K, *units)`` or per channel ``(K, channels)``.
         gates: ``"population/constant"`` -> constants of the gates, ``"f1/t"``.
+        feedback: ``"pathway/group"`` and ``"rule/population/constant"`` -> what pathways and rules drew.
 
     Raises:
         CircuitError: what :meth:`Circuit.check` refuses.
@@ -77,8 +85,8 @@ class Simulator:
         self.vectorization = vectorization_named(vectorization).name
         self.optimizer = optimizer or Adam()
         self._dtype, self._matmul_dtype = PRECISIONS[precision]
-        weights = draw_weights(self.circuit, self.seed)
-        self._place(weights, draw_biases(self.circuit), draw_gates(self.circuit, self.seed))
+        self._steps = 0
+        self._connect(CircuitTensors.draw(self.circuit, self.seed, self.device, self._dtype))
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -94,7 +102,7 @@ class Simulator:
             SimulationError: images of another shape, type or device.
             UnknownNameError: a population to keep that does not exist.
         """
-        return self._pass.run(self._images(images), self._bias_tensors, self._gate_constants, self._keep(keep))
+        return self._pass.run(self._images(images), self._keep(keep))
 
     def predict(self, images: Tensor) -> Int[Tensor, " batch"]:
         """The decoded class of every image, ``(batch,)``."""
@@ -120,11 +128,12 @@ class Simulator:
         """
         if self._torch_optimizer is None:
             raise SimulationError("nothing learns in this circuit: every group is frozen (rule=None); give one a rule")
-        gradients = {name: parameter.grad for name, parameter in self._parameters.items()}
-        step = self._step(images, labels, needed(self.circuit), {n: g for n, g in gradients.items() if g is not None})
+        step = self._step(images, labels, self._needed, self._gradients)
         self._torch_optimizer.step()
         for name, limit in self._limits.items():
             self.weights[name].clamp_(min=0) if limit == "nonnegative" else self.weights[name].clamp_(max=0)
+        self._updates.advance(step.credits)
+        self._steps += 1
         step.release()
         return step
 
@@ -138,27 +147,50 @@ class Simulator:
         return self._step(images, labels, everything(self.circuit), updates)
 
     def _step(self, images: Tensor, labels: Tensor, keep: Keep, out: Mapping[str, Tensor]) -> Step:
-        activity = self._pass.run(self._images(images), self._bias_tensors, self._gate_constants, keep)
-        output, readout = activity.output.flatten(1), self.circuit.readout
+        prepared, readout = self._images(images), self.circuit.readout
+        activity = self._pass.run(prepared, keep)
+        output = activity.output.flatten(1)
         target = self._targets(labels, len(output))
-        error = readout.error(output, target).view(activity.output.shape)
-        credits = self._updates.compute(activity, error, out)
-        return Step(
+        losses = readout.losses_of(output, target)
+
+        def rerun(noise: Mapping[str, Tensor]) -> Tensor:
+            disturbed = self._pass.run(prepared, Keep(), Perturbation(noise, activity.gates))
+            return readout.losses_of(disturbed.output.flatten(1), target)
+
+        seen = Presentation(
             circuit=self.circuit,
-            loss=readout.losses_of(output, target).mean(),
-            mistakes=self._mistakes(output, labels),
-            output=activity.output,
-            error=error,
-            updates=out,
+            synapses=self._synapses,
             activity=activity,
-            credits=credits,
+            error=readout.error(output, target).view(activity.output.shape),
+            target=target,
+            losses=losses,
+            constants=self._tensors.feedback,
+            noise=partial(self._noise, len(output)),
+            rerun=rerun,
+            redraw=self._redraw,
         )
+        credits = self._updates.compute(seen, out)
+        mistakes = self._mistakes(output, labels)
+        return Step(self.circuit, losses.mean(), mistakes, activity.output, seen.error, out, activity, credits)
+
+    def _noise(self, batch: int, label: str, population: str) -> Tensor:
+        """Standard normal, from a stream of the step's own: a probe sees what the next step of learning will see."""
+        shape = (batch, self.circuit.K, *self.circuit.populations[population].shape)
+        generator = stream(self.seed, "noise", label, population, self._steps)
+        return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu").to(self.device, self._dtype)
+
+    def _redraw(self, feedback: Feedback, group: str) -> Tensor:
+        constants = draw_pathway(self.circuit, self.seed, feedback, self.circuit.groups[group], self._steps)
+        assert constants is not None
+        return constants.to(self.device, self._dtype)
 
     # -- state ---------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All tensors by name: ``weights/...``, ``biases/...``, ``gates/...`` and the optimizer's."""
-        return collect(self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+        """All tensors by name: ``weights/...``, ``biases/...``, ``gates/...``, ``feedback/...``, the optimizer's, and
+        ``progress/steps``, from which the noise of stochastic rules follows."""
+        state = collect(self._tensors.flat(), self._parameters, self._torch_optimizer)
+        return state | {_STEPS: torch.tensor(self._steps, dtype=torch.int64, device="cpu")}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what :meth:`state_dict` gave; either all of it or, on an error, nothing.
@@ -167,19 +199,22 @@ class Simulator:
             SimulationError: tensors that are missing, too many or of another shape, the state of another optimizer,
                 weights that break a sign constraint.
         """
-        check(state, self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+        own, steps = self._tensors.flat(), torch.tensor(0, dtype=torch.int64, device="cpu")
+        check(state, own | {_STEPS: steps}, self._parameters, self._torch_optimizer)
         for name in self._limits:
             self.weights.check_sign(name, state[f"weights/{name}"])
-        restore(state, self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+        restore(state, own | {_STEPS: steps}, self._parameters, self._torch_optimizer)
+        self._steps = int(steps)
 
     def to(self, device: torch.device | str) -> Simulator:
         """Move everything to another device, the optimizer's state included; where that fails, nothing has moved."""
         before = dict(vars(self))
         try:
-            state = {name: tensor.to(device) for name, tensor in self.state_dict().items()}
+            state = collect(self._tensors.flat(), self._parameters, self._torch_optimizer)
+            moved = {name: tensor.to(device) for name, tensor in state.items()}
             self.device = torch.device(device)
-            self._place(dict(self.weights), dict(self.biases), self._gate_constants)
-            restore(state, self.weights, self.biases, self.gates, self._parameters, self._torch_optimizer)
+            self._connect(self._tensors.copied(self.circuit, self.device, self._dtype))
+            restore(moved, self._tensors.flat(), self._parameters, self._torch_optimizer)
         except Exception:
             vars(self).update(before)
             raise
@@ -187,30 +222,15 @@ class Simulator:
 
     # -- tensors -------------------------------------------------------------------------------------------------
 
-    def _place(
-        self,
-        weights: Mapping[str, Tensor],
-        biases: Mapping[str, Tensor],
-        gates: Mapping[str, Mapping[str, Tensor]],
-    ) -> None:
-        """Put tensors on the device, in the memory order of each connectivity, and connect everything."""
+    def _connect(self, tensors: CircuitTensors) -> None:
+        """Build everything that holds tensors: views by name, synapses, the forward pass, the optimizer."""
         circuit, populations = self.circuit, self.circuit.populations
-        placed = {
-            name: arranged(
-                circuit.groups[name], circuit.site(circuit.groups[name]), tensor.to(self.device, self._dtype)
-            )
-            for name, tensor in weights.items()
-        }
-        self._bias_tensors = {n: t.to(self.device, self._dtype, copy=True) for n, t in biases.items()}
-        self._gate_constants = {
-            name: {key: t.to(self.device, self._dtype, copy=True) for key, t in constants.items()}
-            for name, constants in gates.items()
-        }
+        self._tensors = tensors
         self._limits = {name: group.sign for name, group in circuit.groups.items() if group.sign != "mixed"}
-        self.weights = NamedTensors("weight", placed, self._limits)
-        self.biases = NamedTensors("bias", self._bias_tensors)
-        constants = {f"{name}/{key}": t for name, table in self._gate_constants.items() for key, t in table.items()}
-        self.gates = NamedTensors("gate constant", constants)
+        self.weights = NamedTensors("weight", tensors.weights, self._limits)
+        self.biases = NamedTensors("bias", tensors.biases)
+        self.gates = NamedTensors("gate constant", tensors.gates)
+        self.feedback = NamedTensors("feedback", tensors.feedback)
         self._codewords = circuit.readout.codewords().to(self.device, self._dtype)
         self._synapses = {
             group.name: Synapses(
@@ -218,23 +238,25 @@ class Simulator:
                 populations[group.pre],
                 populations[group.post],
                 circuit.K,
-                placed.get(group.name),
+                tensors.weights.get(group.name),
                 self._matmul_dtype,
             )
             for name in circuit.order
             for group in circuit.into(name)
         }
-        self._pass = ForwardPass(circuit, self._synapses)
+        self._pass = ForwardPass(circuit, self._synapses, tensors)
         self._updates = Updates(circuit, self._synapses)
+        self._needed = needed(circuit)
         self._parameters = self._learning_parameters()
-        for parameter in self._parameters.values():
-            parameter.grad = torch.zeros_like(parameter)
+        self._gradients = {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}
+        for name, parameter in self._parameters.items():
+            parameter.grad = self._gradients[name]
         self._torch_optimizer = self.optimizer.build(self._parameters) if self._parameters else None
 
     def _learning_parameters(self) -> dict[str, Tensor]:
         """What an optimizer changes: weights by group name, biases by ``"bias of ..."``."""
         learning = {name: self.weights[name] for name, group in self.circuit.groups.items() if group.rule is not None}
-        for name, tensor in self._bias_tensors.items():
+        for name, tensor in self.biases.items():
             if self.circuit.bias_rule(name) is not None:
                 learning[bias_name(name)] = tensor
         return learning

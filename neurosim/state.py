@@ -14,16 +14,12 @@ _MOST_NAMES = 5
 
 
 def collect(
-    weights: Mapping[str, Tensor],
-    biases: Mapping[str, Tensor],
-    gates: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
     parameters: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer | None,
 ) -> dict[str, Tensor]:
-    """``weights/GROUP``, ``biases/POPULATION``, ``gates/POPULATION/CONSTANT``, ``optimizer/SLOT/PARAMETER``."""
-    state = {f"weights/{name}": tensor for name, tensor in weights.items()}
-    state |= {f"biases/{name}": tensor for name, tensor in biases.items()}
-    state |= {f"gates/{name}": tensor for name, tensor in gates.items()}
+    """``weights/GROUP``, ``biases/POPULATION``, ``gates/...``, ``feedback/...``, ``optimizer/SLOT/PARAMETER``."""
+    state = dict(tensors)
     if optimizer is not None:
         for name, parameter in parameters.items():
             for slot, value in optimizer.state.get(parameter, {}).items():
@@ -34,9 +30,7 @@ def collect(
 
 def check(
     state: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    biases: Mapping[str, Tensor],
-    gates: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
     parameters: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer | None,
 ) -> None:
@@ -45,11 +39,10 @@ def check(
     Raises:
         SimulationError: names missing or unknown, shapes that differ, what another optimizer keeps.
     """
-    own = collect(weights, biases, gates, parameters, None)
     given = {name for name in state if not name.startswith("optimizer/")}
-    _refuse("is missing", sorted(own.keys() - given))
-    _refuse("does not belong to this circuit:", sorted(given - own.keys()))
-    for name, tensor in own.items():
+    _refuse("is missing", sorted(tensors.keys() - given))
+    _refuse("does not belong to this circuit:", sorted(given - tensors.keys()))
+    for name, tensor in tensors.items():
         if tensor.shape != state[name].shape:
             raise SimulationError(
                 f"state '{name}': expected the shape {tuple(tensor.shape)}, got {tuple(state[name].shape)}; "
@@ -62,16 +55,14 @@ def check(
 
 def restore(
     state: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    biases: Mapping[str, Tensor],
-    gates: Mapping[str, Tensor],
+    tensors: Mapping[str, Tensor],
     parameters: Mapping[str, Tensor],
     optimizer: torch.optim.Optimizer | None,
 ) -> None:
     """Copy ``state`` in place. The optimizer's state becomes exactly what ``state`` holds, nothing if it holds none."""
     slots = _optimizer_slots(state, parameters)
     with torch.no_grad():
-        for name, tensor in collect(weights, biases, gates, parameters, None).items():
+        for name, tensor in tensors.items():
             tensor.copy_(state[name])
     if optimizer is not None:
         optimizer.state.clear()

@@ -8,10 +8,11 @@ from attrs import define
 from torch import Tensor
 
 from neurosim.circuit import INPUT, Circuit
-from neurosim.credit import Credits, Pathways
+from neurosim.credit import Credits, Presentation
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.forward import Activity, Keep
-from neurosim.plasticity import PlasticityRule
+from neurosim.parameters import rules_by_population
+from neurosim.plasticity import NEEDS, PlasticityRule
 from neurosim.populations import Population
 from neurosim.synapses import Synapses, project_on_components
 
@@ -28,6 +29,7 @@ class Step:
         updates: group, or ``"bias of POPULATION"``, to the update: a gradient, which the optimizer descends. Of a
             step made by ``learn`` they are valid until the next one.
         activity: what the forward pass kept.
+        credits: every credit that the updates were made of.
     """
 
     circuit: Circuit
@@ -37,13 +39,13 @@ class Step:
     error: Tensor
     updates: Mapping[str, Tensor]
     activity: Activity
-    _credits: Credits
+    credits: Credits
     _applied: bool = False
 
     def release(self) -> None:
         """Let go of everything that was kept for the updates; the weights have changed since."""
         self.activity = Activity(output=self.output)
-        self._credits.release()
+        self.credits.release()
         self._applied = True
 
     def credit(self, population: str, rule: PlasticityRule | None = None) -> Tensor:
@@ -70,12 +72,12 @@ class Step:
             if not rules:
                 raise SimulationError(f"population '{population}': all groups into it are frozen; name a rule=")
             rule = rules[0]
-        if self._applied and not self._credits.has(population, rule):
+        if self._applied and not self.credits.has(population, rule):
             raise SimulationError(
                 f"the credit of {rule} at '{population}' was not part of this step, and its weights have changed "
                 f"since; use probe(images, labels).credit('{population}', {rule})"
             )
-        credit = self._credits.of(population, rule)
+        credit = self.credits.of(population, rule)
         if credit is not None:
             return credit
         return self.error.new_ones(()).expand(len(self.error), *self.circuit.populations[population].shape)
@@ -88,8 +90,16 @@ def bias_name(population: str) -> str:
 
 def needed(circuit: Circuit) -> Keep:
     """What a step of learning will use of a forward pass: presynaptic activity of learning groups, and gates."""
-    learning = [group for group in circuit.groups.values() if group.rule is not None]
-    return Keep(activations=frozenset(group.pre for group in learning), gates=frozenset(circuit.populations))
+    looked_at: dict[str, set[str]] = {need: set() for need in NEEDS}
+    for population, rule in rules_by_population(circuit):
+        for need in rule.needs:
+            looked_at[need].add(population.name)
+    presynaptic = {group.pre for group in circuit.groups.values() if group.rule is not None}
+    return Keep(
+        activations=frozenset(presynaptic | looked_at["activation"]),
+        gates=frozenset(circuit.populations),
+        pre_activations=frozenset(looked_at["pre_activation"]),
+    )
 
 
 def everything(circuit: Circuit) -> Keep:
@@ -103,20 +113,21 @@ class Updates:
 
     def __init__(self, circuit: Circuit, synapses: Mapping[str, Synapses]) -> None:
         self.circuit, self.synapses = circuit, synapses
+        self._together: dict[PlasticityRule, tuple[str, ...]] = {}
+        for population, rule in rules_by_population(circuit):
+            self._together[rule] = (*self._together.get(rule, ()), population.name)
         self._populations = circuit.populations
         self._group_rules = {name: group.rule for name, group in circuit.groups.items()}
         self._biases = {bias_name(name): (p, circuit.bias_rule(name)) for name, p in self._populations.items()}
 
-    def compute(self, activity: Activity, error: Tensor, out: Mapping[str, Tensor]) -> Credits:
+    def compute(self, seen: Presentation, out: Mapping[str, Tensor]) -> Credits:
         """Write every update into ``out`` and return the credits that led to them.
 
         Args:
-            activity: a forward pass that kept what :func:`needed` names.
-            error: ``(batch, K, *output units)``.
+            seen: a batch whose forward pass kept what :func:`needed` names.
             out: learning group or ``"bias of ..."`` to a tensor of the weight's shape.
         """
-        pathways = Pathways(self.circuit, self.synapses, activity, error)
-        credits = Credits(self.circuit, pathways)
+        credits = Credits(seen, self._together)
         projected: dict[str, Tensor] = {}
         for name, target in out.items():
             rule = self._group_rules.get(name)
@@ -124,17 +135,24 @@ class Updates:
                 self._update_bias(*self._biases[name], credits, target)
             else:
                 post = credits.gated(self.synapses[name].group.post, rule)
-                self._update_group(self.synapses[name], post, pathways, projected, target)
+                self._update_group(self.synapses[name], post, seen, projected, target)
         return credits
 
+    def advance(self, credits: Credits) -> None:
+        """Let every rule change its traces; after the updates, in a step of learning only."""
+        for rule, populations in self._together.items():
+            if type(rule).advance is not PlasticityRule.advance:
+                for population in populations:
+                    rule.advance(credits.context(population, rule))
+
     def _update_group(
-        self, synapses: Synapses, post: Tensor, pathways: Pathways, projected: dict[str, Tensor], target: Tensor
+        self, synapses: Synapses, post: Tensor, seen: Presentation, projected: dict[str, Tensor], target: Tensor
     ) -> None:
-        pre, activity = synapses.group.pre, pathways.activity.activations
+        pre, activity = synapses.group.pre, seen.activity.activations
         if post.ndim > 1 + len(synapses.post.shape):
             synapses.update_per_component(post, activity[pre], target)
             return
-        error = pathways.error.flatten(1)  # one output unit: (batch, K)
+        error = seen.error.flatten(1)  # one output unit: (batch, K)
         if synapses.unshared:
             synapses.update_per_unit(post, activity[pre], error, target)
             return
@@ -154,5 +172,5 @@ class Updates:
         if not per_unit:
             target.copy_(post.sum(0))
             return
-        error = credits.pathways.error.flatten(1)
+        error = credits.seen.error.flatten(1)
         target.copy_((error.t() @ post.flatten(1)).view(target.shape))

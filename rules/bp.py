@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import frozen
 from torch import Tensor
 
-from neurosim.plasticity import CreditForm, PlasticityRule
+from neurosim.plasticity import CreditForm, PlasticityRule, Signal
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
@@ -34,6 +34,10 @@ class BP(PlasticityRule):
         >>> BP().form(vector).name, BP().form(conventional).name
         ('PER_UNIT', 'PER_COMPONENT')
     """
+
+    uses: ClassVar[frozenset[Signal]] = frozenset(
+        {Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK, Signal.WEIGHTS}
+    )
 
     def form(self, circuit: Circuit) -> CreditForm:
         return CreditForm.PER_UNIT if circuit.output_units == 1 else CreditForm.PER_COMPONENT

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurosim.datasets import Dataset, Split, batches
-from neurosim.images import to_unit_range
 from neurosim.errors import DataError
+from neurosim.images import to_unit_range
 
 
 def make_split(count: int, shape: tuple[int, int, int] = (1, 3, 2), classes: int = 4, **extra: Any) -> Split:

@@ -10,7 +10,7 @@ from reference import Reference
 from small_circuits import batch_for, components_for, scatter_biases, small, with_rule
 from torch import Tensor
 
-from neurosim import BP, GEVB, Circuit, Local2d, OneHot, OnOff, Simulator
+from neurosim import BP, GEVB, Local2d, OneHot, OnOff, Simulator
 from neurosim.circuits import available_circuits
 from neurosim.circuits.paper import Layer, Sign, network
 from neurosim.plasticity import available_rules

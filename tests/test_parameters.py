@@ -42,7 +42,7 @@ def test_nothing_elsewhere_changes_a_draw() -> None:
     assert set(few) < set(many)
     assert all(torch.equal(weight, many[name]) for name, weight in few.items())
     few_gates, many_gates = draw_gates(plain(), 5), draw_gates(grown(), 5)
-    assert all(torch.equal(constants["t"], many_gates[name]["t"]) for name, constants in few_gates.items())
+    assert all(torch.equal(constant, many_gates[name]) for name, constant in few_gates.items())
 
 
 def test_a_further_source_changes_the_scale_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -129,6 +130,14 @@ def test_other_parts_of_a_circuit_change_no_draw() -> None:
     assert torch.equal(one.gates["fc1/t"], two.gates["fc1/t"])
 
 
+def test_no_two_objects_draw_the_same() -> None:
+    simulator = Simulator(network((1, 4, 4), [], [6] * 4, sign="mixed"), seed=3)
+    weights, gates = ([*table.values()][1:4] for table in (simulator.weights, simulator.gates))
+    for same_shape in (weights, gates):
+        for left, right in combinations(same_shape, 2):
+            assert left.shape == right.shape and not torch.equal(left, right)
+
+
 def test_nothing_touches_the_global_generator() -> None:
     before = torch.get_rng_state()
     simulator = plain()
@@ -241,7 +250,7 @@ WRONG = {
     ),
     "empty": (
         dict,
-        "state: is missing 'biases/fc1', 'biases/fc2', 'biases/output', 'gates/fc1/t', 'gates/fc2/t' and 3",
+        "state: is missing 'biases/fc1', 'biases/fc2', 'biases/output', 'gates/fc1/t', 'gates/fc2/t' and 4",
     ),
     "other circuit": (
         lambda: plain_of(Circuit.from_dict(network((1, 4, 4), [], [8, 4], readout=OneHot(10)).to_dict())),
@@ -302,7 +311,9 @@ def test_to_another_device() -> None:
     images, labels = batch_for(simulator.circuit, 8)
     simulator.learn(images, labels)
     simulator.to("meta")
-    assert {tensor.device.type for tensor in simulator.state_dict().values()} == {"meta"}
+    state = simulator.state_dict()
+    assert state.pop("progress/steps").device.type == "cpu"  # a count, not a tensor that is computed with
+    assert {tensor.device.type for tensor in state.values()} == {"meta"}
     step = simulator.learn(images.to("meta"), labels.to("meta"))
     tensors = [step.output, step.error, step.loss, step.mistakes, *step.updates.values()]
     assert {tensor.device.type for tensor in tensors} == {"meta"}

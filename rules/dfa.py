@@ -1,0 +1,80 @@
+"""Direct feedback alignment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from attrs import field, frozen
+from torch import Tensor
+
+from neurosim.errors import CircuitError
+from neurosim.plasticity import CreditForm, PlasticityRule, Signal
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit
+    from neurosim.credit import CreditContext
+    from neurosim.populations import Population
+
+
+def _range(instance: object, attribute: object, value: tuple[float, float]) -> None:
+    if len(value) != 2 or not value[0] < value[1]:
+        raise CircuitError(f"DFA.limits must be (low, high) with low < high, got {value!r}")
+
+
+@frozen
+class DFA(PlasticityRule):
+    """Direct feedback alignment: the output error reaches every population through a fixed random matrix (Eq. 5).
+
+        d_i = sum_k D_ki e_k;
+
+    with one vector output unit, per unit: ``c_i = D_i``, times the error vector. Delivered at the gate's output,
+    before pooling.
+
+    As in Appendix I one matrix serves the whole network: it is drawn row by row, a row per unit, and each population
+    uses its first rows, in the order of its units ``(channels, height, width)``. So a larger network keeps the rows of
+    a smaller one. Readable and settable as ``sim.feedback["dfa/POPULATION/D"]``, ``(output units, *units)``.
+
+    Args:
+        limits: the entries are uniform on ``[low, high)``: (-1, 1) for mixed-sign networks, (0, 1) for nonnegative
+            ones (reference 18). Not normalized.
+        name: of the matrix; rules of different names have matrices of their own.
+
+    Source: Noekland, NeurIPS 2016; Lechner, ICLR 2019; Launay et al., NeurIPS 2020.
+
+    Example:
+        >>> from neurosim import Circuit, Dense, OneHot, SignGate, Simulator
+        >>> c = Circuit(inputs=(4,), readout=OneHot(10), K=1)
+        >>> _ = c.population("f1", (6,), gate=SignGate())
+        >>> _ = c.connect("input", "f1", Dense(), rule=DFA(limits=(0, 1)))
+        >>> _ = c.connect("f1", "output", Dense(), rule=DFA(limits=(0, 1)))
+        >>> Simulator(c).feedback["dfa/f1/D"].shape
+        torch.Size([10, 6])
+    """
+
+    uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK})
+    limits: tuple[float, float] = field(default=(-1.0, 1.0), converter=tuple, validator=_range)
+    name: str = "dfa"
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    def form(self, circuit: Circuit) -> CreditForm:
+        return CreditForm.PER_UNIT if circuit.output_units == 1 else CreditForm.PER_COMPONENT
+
+    def draw(
+        self, circuit: Circuit, population: Population, stream: Callable[..., torch.Generator]
+    ) -> dict[str, Tensor]:
+        low, high = self.limits
+        size = (population.units, circuit.output_units)
+        rows = torch.rand(size, generator=stream("D"), dtype=torch.float64, device="cpu").mul_(high - low).add_(low)
+        return {"D": rows.t().reshape(circuit.output_units, *population.shape).contiguous()}
+
+    def credit(self, context: CreditContext) -> Tensor | None:
+        direct, error = context.state("D"), context.error
+        if direct.shape[0] == 1:
+            return direct.expand(len(error), *direct.shape[1:])
+        delivered = error.flatten(2) @ direct.flatten(1)  # (batch, K, units)
+        return delivered.view(*error.shape[:2], *direct.shape[1:])

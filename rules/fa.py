@@ -1,0 +1,81 @@
+"""Feedback alignment and sign-symmetric feedback: backward passes through weights that are not the forward ones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from attrs import field, frozen
+from torch import Tensor
+
+from neurosim.feedback import Feedback, FixedRandom, ForwardSigns
+from neurosim.plasticity import CreditForm, PlasticityRule, Signal
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit
+    from neurosim.credit import CreditContext
+
+
+class _TransportedCredit(PlasticityRule):
+    """Credit that arrives through a feedback pathway, layer by layer."""
+
+    feedback: Feedback
+
+    @property
+    def pathways(self) -> tuple[Feedback, ...]:
+        return (self.feedback,)
+
+    def form(self, circuit: Circuit) -> CreditForm:
+        return CreditForm.PER_UNIT if circuit.output_units == 1 else CreditForm.PER_COMPONENT
+
+    def credit(self, context: CreditContext) -> Tensor | None:
+        return context.feedback(self.feedback)
+
+
+@frozen
+class FA(_TransportedCredit):
+    """Feedback alignment: the backward pass of Eq. 3 through fixed random weights (Eq. 4).
+
+        d_i = sum_k f_ik phi'(h_k) d_k,    d = e at the output;
+
+    with one vector output unit, per unit: ``c_i = sum_k f_ik G(h_k) c_k``, c = 1 at the output, times the error vector.
+
+    Args:
+        feedback: the pathway; two rules with equal pathways share one set of weights. Its weights are readable and
+            settable as ``sim.feedback["fa/GROUP"]``.
+
+    Source: Lillicrap, Cownden, Tweed & Akerman, Nature Communications 7:1-10, 2016.
+
+    Example:
+        >>> FA().pathways[0].label
+        'fa'
+    """
+
+    uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK})
+    feedback: FixedRandom = field(factory=FixedRandom)
+
+
+@frozen
+class SignSymmetric(_TransportedCredit):
+    """Sign-symmetric feedback: the backward pass through weights that share only their signs with the forward ones.
+
+        f_ik = m_ik sign(w_ki)
+
+    Args:
+        feedback: ``ForwardSigns(magnitude)``: ``"unit"``, ``"fixed"`` random, or ``"redrawn"`` at every step.
+
+    Source: Liao, Leibo & Poggio, AAAI 2016; Xiao, Chen, Liao & Poggio, ICLR 2019; Moskovitz, Litwin-Kumar & Abbott,
+    arXiv:1812.06488.
+
+    Example:
+        >>> SignSymmetric(ForwardSigns("fixed")).feedback.magnitude
+        'fixed'
+    """
+
+    uses: ClassVar[frozenset[Signal]] = frozenset(
+        {Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK, Signal.WEIGHTS}
+    )
+    feedback: ForwardSigns = field(factory=ForwardSigns)
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        return self.feedback.redrawn

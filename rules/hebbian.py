@@ -1,0 +1,60 @@
+"""Three-factor Hebbian learning with a scalar modulator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from attrs import field, frozen, validators
+from torch import Tensor
+
+from neurosim.plasticity import CreditForm, PlasticityRule, Signal
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit
+    from neurosim.credit import CreditContext
+    from neurosim.populations import Population
+
+
+@frozen
+class ThreeFactorHebbian(PlasticityRule):
+    """Presynaptic times postsynaptic activity times one scalar for the whole network: success against expectation.
+
+        dw_ij ~ -m sum_mu a_imu a_jmu,    m = L - Lbar
+
+    m is how much worse than expected the example went, and Lbar a running mean of the loss, so that activity before a
+    success is strengthened. The plain three-factor rule that GEVB generalizes: the modulator knows how well, not in
+    which direction.
+
+    Args:
+        rate: of the running mean, ``Lbar += rate (L - Lbar)`` with L the mean over the batch, after every step.
+
+    Source: Fremaux & Gerstner, Frontiers in Neural Circuits 9:85, 2016 (reference 23 of the paper gives the family).
+
+    Example:
+        >>> ThreeFactorHebbian(rate=0.1).rate
+        0.1
+    """
+
+    error_driven: ClassVar[bool] = False
+    needs: ClassVar[frozenset[str]] = frozenset({"activation"})
+    uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.POSTSYNAPTIC, Signal.SCALAR})
+    rate: float = field(default=0.05, validator=[validators.gt(0), validators.le(1)])
+
+    def form(self, circuit: Circuit) -> CreditForm:
+        return CreditForm.PER_COMPONENT
+
+    def draw(
+        self, circuit: Circuit, population: Population, stream: Callable[..., torch.Generator]
+    ) -> dict[str, Tensor]:
+        return {"expected_loss": torch.zeros(1, dtype=torch.float64, device="cpu")}
+
+    def credit(self, context: CreditContext) -> Tensor | None:
+        a = context.activation
+        modulator = (context.losses - context.state("expected_loss")) * context.batch_scale
+        return a * modulator.view(-1, *[1] * (a.ndim - 1))
+
+    def advance(self, context: CreditContext) -> None:
+        expected = context.state("expected_loss")
+        expected.lerp_(context.losses.mean().to(expected.dtype).view(1), self.rate)

@@ -1,0 +1,53 @@
+"""Node perturbation: what happens to the loss when the units are jittered?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from attrs import field, frozen, validators
+from torch import Tensor
+
+from neurosim.plasticity import CreditForm, PlasticityRule, Signal
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit
+    from neurosim.credit import CreditContext
+
+
+@frozen
+class NodePerturbation(PlasticityRule):
+    """Node perturbation: correlate noise on the pre-activations with the change of the loss.
+
+        d_imu = (L(h + xi) - L(h)) xi_imu / sigma^2,    xi ~ N(0, sigma^2),
+
+    drawn per example, unit and component, on all populations of this rule at once, in a second pass that holds the
+    gates of the first (``a = G(h) h`` jumps where a gate flips). Its mean is the gradient, exactly where the loss is
+    at most quadratic in the perturbed pre-activations and up to order sigma^2 otherwise.
+
+    Args:
+        sigma: standard deviation of the noise, in units of the pre-activations.
+
+    Source: Williams, Machine Learning 8:229-256, 1992; Werfel, Xie & Seung, Neural Computation 17:2699-2718, 2005.
+
+    Example:
+        >>> NodePerturbation(sigma=0.01).stochastic
+        True
+    """
+
+    stochastic: ClassVar[bool] = True
+    error_driven: ClassVar[bool] = False
+    uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.SCALAR, Signal.NOISE})
+    sigma: float = field(default=0.01, validator=validators.gt(0))
+
+    def form(self, circuit: Circuit) -> CreditForm:
+        return CreditForm.PER_COMPONENT
+
+    def credit(self, context: CreditContext) -> Tensor | None:
+        noise, change = context.once(self._perturb)
+        xi = noise[context.population]
+        scale = context.batch_scale / self.sigma**2
+        return xi * (change * scale).view(-1, *[1] * (xi.ndim - 1))
+
+    def _perturb(self, context: CreditContext) -> tuple[dict[str, Tensor], Tensor]:
+        noise = {name: self.sigma * context.noise(name) for name in context.together}
+        return noise, context.rerun(noise) - context.losses
