@@ -1,4 +1,7 @@
-"""The networks of Tables 3 and 4 of Clark, Abbott & Chung (NeurIPS 2021), with vector units.
+"""The networks of Tables 3 and 4 of Clark, Abbott & Chung (NeurIPS 2021).
+
+With vector units by default; ``conventional=True`` gives the conventional network of the same architecture, with scalar
+units (K = 1) and ten output units.
 
 Where the paper's text leaves a choice:
 
@@ -9,7 +12,10 @@ Where the paper's text leaves a choice:
 - The first layer and all biases keep mixed signs; "nonnegative" means every weight past the first layer, output
   included.
 - Locally connected CIFAR-10: Table 4 gives FC1 = 512; the published runs of the vectorized network had 256, and so has
-  this one. Pass ``fc1=512`` for the table's.
+  this one; the conventional network has 512. Pass ``fc1=512`` for the table's.
+- Conventional networks: the published runs flattened ``(channels, height, width)`` before FC1 and paired adjacent
+  entries for the ON/OFF initialization, which breaks its pairs there; the vectorized ones kept channel pairs. The
+  conventional networks here reproduce that, by ``OnOff(flattened=True)``.
 """
 
 from __future__ import annotations
@@ -24,6 +30,7 @@ from neurosim.gates import SignGate
 from neurosim.initializers import He, Initializer, OnOff
 from neurosim.plasticity import PlasticityRule
 from neurosim.readout import OneHot, Readout
+from neurosim.rules.bp import BP
 from neurosim.rules.gevb import GEVB
 
 Sign = Literal["nonnegative", "mixed"]
@@ -39,7 +46,7 @@ def network(
     sign: Sign = "nonnegative",
     rule: PlasticityRule | None = None,
     readout: Readout | None = None,
-    K: int | None = None,
+    conventional: bool = False,
 ) -> Circuit:
     """A feedforward network of the paper: spatial ``layers``, then fully connected ``widths``, then the output.
 
@@ -48,18 +55,22 @@ def network(
         layers: ``(channels, connectivity, pooled)``; named ``conv1``, ``lc1``, ... with relays ``pool1``, ...
         widths: units of the fully connected populations ``fc1``, ``fc2``, ...
         sign: ``"nonnegative"`` (ON/OFF initialization) or ``"mixed"`` (He initialization) past the first layer.
-        rule: the rule of every group; default GEVB.
+        rule: the rule of every group; default GEVB, in conventional networks BP.
         readout: default one-hot with ten classes and softmax cross-entropy.
-        K: as in :class:`~neurosim.circuit.Circuit`.
+        conventional: scalar units (K = 1) and one output unit per class.
     """
-    circuit = Circuit(inputs, readout or OneHot(10), K=K)
+    circuit = Circuit(inputs, readout or OneHot(10), K=1 if conventional else None)
     init: Initializer = OnOff() if sign == "nonnegative" else He()
-    learned = rule if rule is not None else GEVB()
+    learned = rule if rule is not None else BP() if conventional else GEVB()
     pre = INPUT
 
     def connect(post: str, connectivity: Connectivity) -> None:
         limit = "mixed" if circuit.populations[pre].scalar else sign
-        circuit.connect(pre, post, connectivity, rule=learned, sign=limit, init=init)
+        flattens = conventional and isinstance(connectivity, Dense) and len(circuit.populations[pre].shape) > 1
+        broken = flattens and pre != INPUT and sign == "nonnegative"  # see the module's docstring
+        circuit.connect(
+            pre, post, connectivity, rule=learned, sign=limit, init=OnOff(flattened=True) if broken else init
+        )
 
     for number, (channels, connectivity, pooled) in enumerate(layers, start=1):
         local = isinstance(connectivity, Local2d)
@@ -82,10 +93,13 @@ MNIST, CIFAR10 = (1, 28, 28), (3, 32, 32)
 
 
 def mnist_fc(
-    sign: Sign = "nonnegative", rule: PlasticityRule | None = None, widths: Sequence[int] = (1024, 512)
+    sign: Sign = "nonnegative",
+    rule: PlasticityRule | None = None,
+    widths: Sequence[int] = (1024, 512),
+    conventional: bool = False,
 ) -> Circuit:
     """MNIST, fully connected: 1024, 512 vector units (Table 3)."""
-    return network(MNIST, [], widths, sign=sign, rule=rule)
+    return network(MNIST, [], widths, sign=sign, rule=rule, conventional=conventional)
 
 
 def mnist_conv(
@@ -93,10 +107,11 @@ def mnist_conv(
     rule: PlasticityRule | None = None,
     channels: Sequence[int] = (64, 32),
     fc1: int = 1024,
+    conventional: bool = False,
 ) -> Circuit:
     """MNIST, convolutional: 64 and 32 channels of 3x3, pooled, then 1024 (Table 3)."""
     layers: list[Layer] = [(n, Conv2d(3, padding=1), True) for n in channels]
-    return network(MNIST, layers, [fc1], sign=sign, rule=rule)
+    return network(MNIST, layers, [fc1], sign=sign, rule=rule, conventional=conventional)
 
 
 def mnist_lc(
@@ -104,10 +119,11 @@ def mnist_lc(
     rule: PlasticityRule | None = None,
     channels: Sequence[int] = (32, 32),
     fc1: int = 1024,
+    conventional: bool = False,
 ) -> Circuit:
     """MNIST, locally connected: 32 and 32 channels of 3x3, pooled, then 1024 (Table 3)."""
     layers: list[Layer] = [(n, Local2d(3, padding=1), True) for n in channels]
-    return network(MNIST, layers, [fc1], sign=sign, rule=rule)
+    return network(MNIST, layers, [fc1], sign=sign, rule=rule, conventional=conventional)
 
 
 def _three(channels: Sequence[int]) -> tuple[int, int, int]:
@@ -117,10 +133,13 @@ def _three(channels: Sequence[int]) -> tuple[int, int, int]:
 
 
 def cifar10_fc(
-    sign: Sign = "nonnegative", rule: PlasticityRule | None = None, widths: Sequence[int] = (1024, 512, 512)
+    sign: Sign = "nonnegative",
+    rule: PlasticityRule | None = None,
+    widths: Sequence[int] = (1024, 512, 512),
+    conventional: bool = False,
 ) -> Circuit:
     """CIFAR-10, fully connected: 1024, 512, 512 vector units (Table 4)."""
-    return network(CIFAR10, [], widths, sign=sign, rule=rule)
+    return network(CIFAR10, [], widths, sign=sign, rule=rule, conventional=conventional)
 
 
 def cifar10_conv(
@@ -128,6 +147,7 @@ def cifar10_conv(
     rule: PlasticityRule | None = None,
     channels: Sequence[int] = (128, 64, 64),
     fc1: int = 1024,
+    conventional: bool = False,
 ) -> Circuit:
     """CIFAR-10, convolutional: 128 and 64 channels of 5x5, pooled, 64 of 2x2 with stride 2, then 1024 (Table 4)."""
     first, second, third = _three(channels)
@@ -136,14 +156,15 @@ def cifar10_conv(
         (second, Conv2d(5, padding=2), True),
         (third, Conv2d(2, stride=2), False),
     ]
-    return network(CIFAR10, layers, [fc1], sign=sign, rule=rule)
+    return network(CIFAR10, layers, [fc1], sign=sign, rule=rule, conventional=conventional)
 
 
 def cifar10_lc(
     sign: Sign = "nonnegative",
     rule: PlasticityRule | None = None,
     channels: Sequence[int] = (64, 32, 32),
-    fc1: int = 256,
+    fc1: int | None = None,
+    conventional: bool = False,
 ) -> Circuit:
     """CIFAR-10, locally connected: 64, 32 channels of 5x5, pooled, 32 of 2x2 with stride 2, then 256 (Table 4: 512)."""
     first, second, third = _three(channels)
@@ -152,4 +173,6 @@ def cifar10_lc(
         (second, Local2d(5, padding=2), True),
         (third, Local2d(2, stride=2), False),
     ]
-    return network(CIFAR10, layers, [fc1], sign=sign, rule=rule)
+    return network(
+        CIFAR10, layers, [fc1 or (512 if conventional else 256)], sign=sign, rule=rule, conventional=conventional
+    )

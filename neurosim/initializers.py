@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import ClassVar
 
+import attrs
 import torch
 from attrs import field, frozen, validators
 from torch import Tensor
@@ -80,7 +81,7 @@ class He(Initializer):
         return _normal(site.shape, math.sqrt(gain / site.fan_in / site.sources), generator)
 
 
-@frozen
+@frozen(repr=False)
 class OnOff(Initializer):
     """ON/OFF initialization (Eq. 16): the two units of a pair start with opposite pre-activations.
 
@@ -89,14 +90,30 @@ class OnOff(Initializer):
     fan-in n_in / 2, that is std ``2 / sqrt(n_in)``. A single postsynaptic unit (the vector output) has no partner
     and takes one row, ``([W]+, [-W]+)``. Weights after the first layer are nonnegative.
 
+    Args:
+        flattened: take adjacent entries of the flattened presynaptic population ``(channels, height, width)`` for
+            pairs instead of channels 2i and 2i + 1. These are no ON/OFF pairs, so that pre-activations are no longer
+            opposite; the paper's published conventional networks did this between space and the first dense layer.
+
     Raises:
         CircuitError: an odd number of units or channels on a side that must be paired.
     """
+
+    flattened: bool = False
+
+    def __repr__(self) -> str:
+        return f"OnOff({'flattened=True' if self.flattened else ''})"
 
     def signs(self, pre_scalar: bool) -> tuple[str, ...]:
         return ("mixed",) if pre_scalar else ("mixed", "nonnegative")
 
     def check(self, site: Site) -> None:
+        if self.flattened and (site.pre_scalar or site.pre_axis + 3 != len(site.weight_shape)):
+            raise CircuitError(
+                "OnOff(flattened=True) is for a dense group from a population (channels, height, width) past the first "
+                "layer, which this one is not; use OnOff()"
+            )
+        site = self._as_paired(site)
         widths = {"postsynaptic": 2 if site.post_single else site.weight_shape[0]}
         widths["presynaptic"] = 2 if site.pre_scalar else site.weight_shape[site.pre_axis]
         for side, width in widths.items():
@@ -106,7 +123,17 @@ class OnOff(Initializer):
                     f"channels), {width}; use {width + 1}, or another initializer"
                 )
 
+    def _as_paired(self, site: Site) -> Site:
+        """The site whose presynaptic axis holds the pairs."""
+        if not self.flattened:
+            return site
+        before, inside = site.weight_shape[: site.pre_axis], site.weight_shape[site.pre_axis :]
+        return attrs.evolve(site, weight_shape=(*before, math.prod(inside)))
+
     def draw(self, site: Site, generator: torch.Generator) -> Tensor:
+        return self._draw_paired(self._as_paired(site), generator).reshape(site.shape)
+
+    def _draw_paired(self, site: Site, generator: torch.Generator) -> Tensor:
         offset = 0 if site.copies is None else 1
         post_axis, pre_axis = offset, offset + site.pre_axis
         half = list(site.shape)

@@ -44,8 +44,8 @@ class LocalError(PlasticityRule):
         if circuit.output_units == 1:
             return None
         return (
-            f"each unit predicts the target itself and so needs its {circuit.readout.length} components, but units here "
-            f"are scalar; use K={circuit.readout.length}"
+            f"each unit predicts the target itself and so needs its {circuit.readout.length} components, but units "
+            f"here are scalar; use K={circuit.readout.length}"
         )
 
     def credit(self, context: CreditContext) -> Tensor | None:

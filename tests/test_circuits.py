@@ -173,7 +173,7 @@ def test_widths_are_options(name: str, options: dict, expected: dict) -> None:
 
 def test_a_conventional_network_of_the_same_architecture() -> None:
     """K = 1: one scalar output per class, and a bank of weights of its own for none of them."""
-    c = network((1, 28, 28), [(4, Conv2d(3, padding=1), True)], [6], rule=BP(), K=1)
+    c = network((1, 28, 28), [(4, Conv2d(3, padding=1), True)], [6], rule=BP(), conventional=True)
     assert (c.K, c.output_units, c.populations["output"].shape) == (1, 10, (10,))
     assert {group.name: c.site(group).shape for group in c.groups.values()} == {
         "input->conv1": (1, 4, 1, 3, 3),
