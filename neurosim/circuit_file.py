@@ -61,7 +61,7 @@ def _group_data(group: SynapseGroup) -> dict[str, Any]:
     }
 
 
-def from_data(kind: type[Circuit], data: dict[str, Any]) -> Circuit:
+def from_data(kind: type[Circuit], data: Any) -> Circuit:
     """Rebuild a circuit through the builder, so that every check runs again.
 
     Raises:

@@ -120,6 +120,10 @@ class Updates:
         self._group_rules = {name: group.rule for name, group in circuit.groups.items()}
         self._biases = {bias_name(name): (p, circuit.bias_rule(name)) for name, p in self._populations.items()}
 
+    def credits(self, seen: Presentation) -> Credits:
+        """The credits of a batch, each computed when it is asked for."""
+        return Credits(seen, self._together)
+
     def compute(self, seen: Presentation, out: Mapping[str, Tensor]) -> Credits:
         """Write every update into ``out`` and return the credits that led to them.
 
@@ -127,7 +131,7 @@ class Updates:
             seen: a batch whose forward pass kept what :func:`needed` names.
             out: learning group or ``"bias of ..."`` to a tensor of the weight's shape.
         """
-        credits = Credits(seen, self._together)
+        credits = self.credits(seen)
         projected: dict[str, Tensor] = {}
         for name, target in out.items():
             rule = self._group_rules.get(name)

@@ -1,0 +1,270 @@
+"""The laws that every plasticity rule keeps, as a conformance suite for its author: one line of pytest.
+
+    from neurosim.testing import rule_laws
+
+    test_my_rule = rule_laws(MyRule())
+
+runs every law on every circuit here that the rule does not refuse: dense, convolutional, locally connected and skipping
+circuits, of vector and of scalar units. pytest must be installed; nothing else in neurosim needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from neurosim.circuit import OUTPUT, Circuit
+from neurosim.connectivity import AvgPool, Connectivity, Conv2d, Dense, Local2d
+from neurosim.credit import Presentation
+from neurosim.gates import SignGate
+from neurosim.initializers import HalfNormal
+from neurosim.optimizers import SGD
+from neurosim.parameters import rules_by_population
+from neurosim.plasticity import PlasticityRule, Signal, rule_named
+from neurosim.readout import Binary, OneHot, Readout
+from neurosim.simulator import Simulator
+
+INPUTS, BATCH, CLASSES = (2, 6, 6), 5, 3
+
+
+def _chain(readout: Readout, K: int | None, rule: PlasticityRule, first: Connectivity, pooled: bool) -> Circuit:
+    circuit = Circuit(INPUTS, readout, K=K)
+    spatial = not isinstance(first, Dense)
+    circuit.population("h1", (4, ...) if spatial else (6,), gate=SignGate(), bias="channel")
+    circuit.connect("input", "h1", first, rule=rule)
+    pre = "h1"
+    if pooled:
+        circuit.relay("pool", "h1", AvgPool(2))
+        pre = "pool"
+    circuit.population("h2", (4, ...) if spatial else (4,), gate=SignGate())
+    second = attrs.evolve(first) if spatial else Dense()
+    circuit.connect(pre, "h2", second, rule=rule, sign="nonnegative", init=HalfNormal())
+    circuit.connect("h2", OUTPUT, Dense(), rule=rule, sign="nonnegative", init=HalfNormal())
+    return circuit
+
+
+def _skipping(readout: Readout, K: int | None, rule: PlasticityRule) -> Circuit:
+    circuit = _chain(readout, K, rule, Dense(), pooled=False)
+    circuit.connect("input", "h2", Dense(), rule=rule)
+    circuit.connect("h1", OUTPUT, Dense(), rule=rule, name="skip")
+    return circuit
+
+
+_SHAPES: dict[str, Callable[[Readout, int | None, PlasticityRule], Circuit]] = {
+    "dense": lambda readout, K, rule: _chain(readout, K, rule, Dense(), False),
+    "convolutional": lambda readout, K, rule: _chain(readout, K, rule, Conv2d(3, padding=1), True),
+    "local": lambda readout, K, rule: _chain(readout, K, rule, Local2d(3, padding=1), True),
+    "skip": _skipping,
+}
+_UNITS: dict[str, tuple[Readout, int | None]] = {
+    "vector": (OneHot(CLASSES), None),
+    "vector, squared": (OneHot(CLASSES, loss="squared"), None),
+    "scalar": (OneHot(CLASSES), 1),
+    "one scalar output": (Binary(2), 1),
+}
+#: name -> the circuit in which every group learns by a rule
+CIRCUITS: dict[str, Callable[[PlasticityRule], Circuit]] = {
+    f"{shape}, {units}": (lambda rule, build=build, readout=readout, K=K: build(readout, K, rule))
+    for shape, build in _SHAPES.items()
+    for units, (readout, K) in _UNITS.items()
+}
+
+
+def refusal(rule: PlasticityRule, circuit: str) -> str | None:
+    """Why a rule does not apply to one of :data:`CIRCUITS`, None where it does."""
+    described = CIRCUITS[circuit](rule_named("bp"))
+    reasons = (rule.refusal(described, group) for group in described.groups.values())
+    return next((reason for reason in reasons if reason is not None), None)
+
+
+def simulator_for(rule: PlasticityRule, circuit: str, seed: int = 0) -> Simulator:
+    """A float64 simulator of one of :data:`CIRCUITS`, with biases that are not zero."""
+    simulator = Simulator(CIRCUITS[circuit](rule), precision="float64", seed=seed, optimizer=SGD(0.05))
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    for name, bias in simulator.biases.items():
+        simulator.biases[name] = 0.1 * torch.randn(bias.shape, generator=generator, dtype=bias.dtype, device="cpu")
+    return simulator
+
+
+def batch(simulator: Simulator, size: int = BATCH) -> tuple[Tensor, Tensor]:
+    """Random images and labels."""
+    generator = torch.Generator(device="cpu").manual_seed(7)
+    images = torch.randn((size, *INPUTS), generator=generator, dtype=torch.float64, device="cpu")
+    labels = torch.randint(simulator.circuit.readout.classes, (size,), generator=generator, device="cpu")
+    return images, labels
+
+
+def updates_of(simulator: Simulator, seen: Presentation) -> dict[str, Tensor]:
+    """The updates that a presentation leads to."""
+    out = {name: torch.empty_like(update) for name, update in simulator.probe(*batch(simulator)).updates.items()}
+    simulator._updates.compute(seen, out)
+    return out
+
+
+def _hidden(simulator: Simulator, updates: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    at_output = {group.name for group in simulator.circuit.into(OUTPUT)} | {f"bias of {OUTPUT}"}
+    return {name: update for name, update in updates.items() if name not in at_output}
+
+
+def _largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+# -- the laws ------------------------------------------------------------------------------------------------------
+
+
+def updates_have_the_shape_of_the_weights(rule: PlasticityRule, circuit: str) -> None:
+    """Every group and bias gets a finite update of its own shape, and none is a silent no-op."""
+    simulator = simulator_for(rule, circuit)
+    updates = simulator.probe(*batch(simulator, 64)).updates
+    for name, weight in simulator.weights.items():
+        assert updates[name].shape == weight.shape
+        assert bool(updates[name].isfinite().all()) and bool(updates[name].any()), f"'{name}' gets no update"
+
+
+def a_batch_is_the_sum_of_its_examples(rule: PlasticityRule, circuit: str) -> None:
+    """The update of a batch is the mean of those of its examples alone (rules without noise)."""
+    if rule.stochastic:
+        return
+    simulator = simulator_for(rule, circuit)
+    images, labels = batch(simulator)
+    whole = dict(simulator.probe(images, labels).updates)
+    parts = [simulator.probe(images[i : i + 1], labels[i : i + 1]).updates for i in range(len(labels))]
+    mean = {name: torch.stack([part[name] for part in parts]).mean(0) for name in whole}
+    assert _largest_difference(whole, mean) < 1e-10
+
+
+def zero_error_gives_zero_update(rule: PlasticityRule, circuit: str) -> None:
+    """Error-driven rules change nothing where there is nothing to correct."""
+    if not rule.error_driven:
+        return
+    simulator = simulator_for(rule, circuit)
+    seen = simulator.probe(*batch(simulator)).credits.seen
+    for update in updates_of(simulator, attrs.evolve(seen, error=torch.zeros_like(seen.error))).values():
+        assert not bool(update.any())
+
+
+def the_output_layer_follows_the_gradient(rule: PlasticityRule, circuit: str) -> None:
+    """At the output the update is the exact gradient, whatever the rule."""
+    simulator, reference = simulator_for(rule, circuit), simulator_for(rule_named("bp"), circuit)
+    images, labels = batch(simulator)
+    mine, exact = simulator.probe(images, labels).updates, reference.probe(images, labels).updates
+    for group in simulator.circuit.into(OUTPUT):
+        assert float((mine[group.name] - exact[group.name]).abs().max()) < 1e-12
+    assert float((mine[f"bias of {OUTPUT}"] - exact[f"bias of {OUTPUT}"]).abs().max()) < 1e-12
+
+
+def watching_changes_nothing(rule: PlasticityRule, circuit: str) -> None:
+    """A probe shows the step that learning then makes, and leaves no trace."""
+    watched, unwatched = simulator_for(rule, circuit), simulator_for(rule, circuit)
+    images, labels = batch(watched)
+    for _ in range(3):
+        shown = {name: update.clone() for name, update in watched.probe(images, labels).updates.items()}
+        watched.forward(images, keep="all")
+        assert _largest_difference(shown, watched.learn(images, labels).updates) == 0.0
+        unwatched.learn(images, labels)
+    assert _largest_difference(watched.state_dict(), unwatched.state_dict()) == 0.0
+
+
+def saved_and_loaded_equals_unsaved(rule: PlasticityRule, circuit: str) -> None:
+    """A state carries everything that the next steps depend on."""
+    simulator, other = simulator_for(rule, circuit), simulator_for(rule, circuit)
+    images, labels = batch(simulator)
+    simulator.learn(images, labels)
+    other.load_state_dict({name: tensor.clone() for name, tensor in simulator.state_dict().items()})
+    for _ in range(2):
+        simulator.learn(images, labels)
+        other.learn(images, labels)
+    assert _largest_difference(simulator.state_dict(), other.state_dict()) == 0.0
+
+
+def a_step_runs_on_fake_cuda(rule: PlasticityRule, circuit: str) -> None:
+    """No tensor is made on an implicit device and no value is read inside the step."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        simulator = Simulator(CIRCUITS[circuit](rule), device="cuda")
+        images = torch.empty(BATCH, *INPUTS, device="cuda")
+        labels = torch.empty(BATCH, dtype=torch.int64, device="cuda")
+        for update in simulator.learn(images, labels).updates.values():
+            assert update.device.type == "cuda"
+
+
+def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
+    """What ``uses`` does not list can change without changing the postsynaptic factor of any hidden update."""
+    simulator = simulator_for(rule, circuit)
+    seen = simulator.probe(*batch(simulator)).credits.seen
+    for signal, changed in _disturbances(seen).items():
+        if signal in rule.uses:
+            continue
+        for population, _ in rules_by_population(simulator.circuit):
+            before, after = (_factor(simulator, each, population.name, rule) for each in (seen, changed))
+            assert torch.equal(before, after), f"the credit at '{population.name}' depends on {signal.value}"
+
+
+def _factor(simulator: Simulator, seen: Presentation, population: str, rule: PlasticityRule) -> Tensor:
+    return simulator._updates.credits(seen).gated(population, rule)
+
+
+def _disturbances(seen: Presentation) -> dict[Signal, Presentation]:
+    """The same presentation with one kind of signal changed."""
+
+    def noisy(table: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor + 1.0 for name, tensor in table.items()}
+
+    activity = seen.activity
+    weights = {
+        name: attrs.evolve(synapses, weight=None if synapses.weight is None else synapses.weight * 2.0 + 1.0)
+        for name, synapses in seen.synapses.items()
+    }
+    postsynaptic = attrs.evolve(
+        activity, activations=noisy(activity.activations), pre_activations=noisy(activity.pre_activations)
+    )
+    return {
+        Signal.ERROR: attrs.evolve(seen, error=seen.error + 1.0),
+        Signal.TARGET: attrs.evolve(seen, target=1.0 - seen.target),
+        Signal.SCALAR: attrs.evolve(seen, losses=seen.losses + 1.0, rerun=lambda noise: seen.rerun(noise) * 3.0),
+        Signal.FEEDBACK: attrs.evolve(seen, constants=noisy(seen.constants)),
+        Signal.WEIGHTS: attrs.evolve(seen, synapses=weights),
+        Signal.POSTSYNAPTIC: attrs.evolve(seen, activity=postsynaptic),
+    }
+
+
+LAWS: tuple[Callable[[PlasticityRule, str], None], ...] = (
+    updates_have_the_shape_of_the_weights,
+    a_batch_is_the_sum_of_its_examples,
+    zero_error_gives_zero_update,
+    the_output_layer_follows_the_gradient,
+    watching_changes_nothing,
+    saved_and_loaded_equals_unsaved,
+    a_step_runs_on_fake_cuda,
+    nothing_undeclared_is_used,
+)
+
+
+def rule_laws(rule: PlasticityRule) -> Any:
+    """A pytest function that checks every law on every circuit to which ``rule`` applies.
+
+    Raises:
+        AssertionError: the rule applies to no circuit at all.
+
+    Example:
+        >>> from neurosim import GEVB
+        >>> test_gevb = rule_laws(GEVB())
+    """
+    import pytest
+
+    circuits = [name for name in CIRCUITS if refusal(rule, name) is None]
+    assert circuits, f"{rule} refuses every circuit of the suite: {refusal(rule, next(iter(CIRCUITS)))}"
+
+    @pytest.mark.parametrize("circuit", circuits)
+    @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+    def test(law: Callable[[PlasticityRule, str], None], circuit: str) -> None:
+        law(rule, circuit)
+
+    return test
