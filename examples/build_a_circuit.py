@@ -28,11 +28,11 @@ def build() -> Circuit:
     return circuit
 
 
-def main(out: Path, epochs: int = 10) -> float:
+def main(out: Path, epochs: int = 10, overwrite: bool = False) -> float:
     """Train the circuit on the embedded digits; returns the test error."""
     circuit = build()
     print(circuit)
-    recorder = Recorder(out, overwrite=True)
+    recorder = Recorder(out, overwrite=overwrite)
     result = Trainer(Simulator(circuit, seed=0), load_dataset("digits"), epochs=epochs, observers=[recorder]).run()
     draw_run(out).savefig(out.with_suffix(".png"), dpi=150)
     error = result.epochs[-1].test_error
@@ -41,4 +41,5 @@ def main(out: Path, epochs: int = 10) -> float:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "build_a_circuit.h5"))
+    named = len(sys.argv) > 1  # a file of yours is not replaced; the example's own is
+    main(Path(sys.argv[1] if named else "build_a_circuit.h5"), overwrite=not named)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from types import EllipsisType
 from typing import Any, Literal
 
+import attrs
 import networkx as nx
 
 from neurosim.circuit_checks import at, fitted, refuse_incomplete, refuse_misfit, refuse_misplaced
@@ -15,7 +17,7 @@ from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.gates import Gate
 from neurosim.initializers import SIGNS, He, Initializer, Site
 from neurosim.plasticity import PlasticityRule
-from neurosim.populations import BIASES, Population, Shared, SynapseGroup, declared_shape, site_of
+from neurosim.populations import BIASES, Population, Shared, SynapseGroup, declared_shape, site_of, whole_number
 from neurosim.readout import Readout
 from neurosim.vectorization import vectorization_named
 
@@ -64,7 +66,7 @@ class Circuit:
         if isinstance(inputs, Sequence) and len(shape) < len(inputs):
             raise CircuitError(f"the shape of the input must be complete, got {inputs}")
         self.readout = readout
-        self.K = readout.length if K is None else K
+        self.K = readout.length if K is None else whole_number("K", K)
         if self.K not in (1, readout.length):
             raise CircuitError(
                 f"K = {self.K} does not fit the readout {readout} of {readout.length} components: use "
@@ -176,22 +178,30 @@ class Circuit:
             >>> circuits.load("digits-fc").with_rules(BP()).groups["fc2->output"].rule
             BP()
         """
+        if not isinstance(rules, Mapping | PlasticityRule | None):
+            raise CircuitError(f"with_rules: expected a rule such as GEVB(), None, or GROUP -> rule, got {rules!r}")
+        chosen: dict[str, PlasticityRule | None]
         if isinstance(rules, Mapping):
-            for name in rules:
-                self.group(name)
-            chosen = dict(rules)
+            chosen = {self.group(name).name: rule for name, rule in rules.items()}
         else:
             chosen = {g.name: rules for g in self.groups.values() if g.rule is not None or frozen_too}
-        data = self.to_dict()
-        for entry in data["groups"]:
-            if entry["name"] in chosen:
-                rule = chosen[entry["name"]]
-                entry["rule"] = rule.to_dict() if rule is not None else None
-        if not isinstance(rules, Mapping):
-            for entry in data["populations"]:  # an explicit bias_rule follows the one rule for all
-                if isinstance(entry.get("bias_rule"), dict):
-                    entry["bias_rule"] = "shared"
-        return Circuit.from_dict(data)
+        twin = self.copy()
+        for name, rule in chosen.items():
+            group = attrs.evolve(self.group(name), rule=rule)
+            refuse_misfit(twin, group, self.populations[group.pre], self.populations[group.post])
+            twin.graph.edges[group.pre, group.post, name]["group"] = group
+        for name, population in twin.populations.items():
+            # an explicit bias_rule follows one rule for all, and does not outlive the freezing of all groups
+            frozen = all(group.rule is None for group in twin.into(name))
+            if isinstance(population.bias_rule, PlasticityRule) and (not isinstance(rules, Mapping) or frozen):
+                twin.graph.nodes[name]["population"] = attrs.evolve(population, bias_rule="shared")
+        return twin
+
+    def copy(self) -> Circuit:
+        """A circuit of the same parts; building on one does not change the other."""
+        twin = copy(self)
+        twin.graph = self.graph.copy()
+        return twin
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 import networkx as nx
+import torch
 
-from neurosim.errors import CircuitError
+from neurosim.errors import CircuitError, UnknownNameError
+from neurosim.plasticity import NEEDS, CreditForm, PlasticityRule
 from neurosim.populations import Population, SynapseGroup, site_of
 
 if TYPE_CHECKING:
@@ -69,8 +71,41 @@ def refuse_misfit(circuit: Circuit, group: SynapseGroup, pre: Population, post: 
         )
     with at(f"group '{group.name}'"):
         group.init.check(site_of(group, pre, post, circuit.K, 1))
+    if not type(group.connectivity).__module__.startswith("neurosim."):
+        _refuse_broken_map(circuit, group, pre, post)
+    if group.rule is not None:
+        _refuse_undeclared(circuit, group, group.rule)
     if group.rule is not None and (reason := group.rule.refusal(circuit, group)) is not None:
         raise CircuitError(f"group '{group.name}': the rule {group.rule} cannot apply: {reason}")
+
+
+def _refuse_broken_map(circuit: Circuit, group: SynapseGroup, pre: Population, post: Population) -> None:
+    """Run another package's ``forward`` on tensors without numbers, so that a wrong shape shows where it is made."""
+    maps, lead = group.connectivity, (3, 2)
+    try:
+        weight = torch.empty(maps.weight_shape(pre.shape, post.shape), device="meta")
+        drive = maps.forward(weight, torch.empty(*lead, *pre.shape, device="meta"), pre.shape)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise CircuitError(
+            f"group '{group.name}': {maps}.forward failed for activity {(*lead, *pre.shape)}, two leading axes and "
+            f"'{pre.name}': {error}"
+        ) from error
+    if tuple(drive.shape) != (*lead, *post.shape):
+        raise CircuitError(
+            f"group '{group.name}': {maps}.forward must make {(*lead, *post.shape)}, two leading axes and "
+            f"'{post.name}', from activity {(*lead, *pre.shape)}; it made {tuple(drive.shape)}"
+        )
+
+
+def _refuse_undeclared(circuit: Circuit, group: SynapseGroup, rule: PlasticityRule) -> None:
+    """Raise where a rule declares something that does not exist."""
+    if not isinstance(rule.form(circuit), CreditForm):
+        raise CircuitError(
+            f"group '{group.name}': {rule}.form(circuit) must return a CreditForm, got {rule.form(circuit)!r}"
+        )
+    for need in rule.needs:
+        if need not in NEEDS:
+            raise UnknownNameError(f"need of {rule}", need, NEEDS)
 
 
 def refuse_incomplete(circuit: Circuit) -> None:
@@ -78,8 +113,11 @@ def refuse_incomplete(circuit: Circuit) -> None:
     for name in circuit.populations:
         if name != "input" and not circuit.into(name):
             raise CircuitError(f"population '{name}' has no input; connect() a group into it")
+    for name in circuit.populations:
         if name != "output" and not nx.has_path(circuit.graph, name, "output"):
-            raise CircuitError(f"population '{name}' has no way to 'output', so nothing it does has an effect")
+            raise CircuitError(
+                f"population '{name}' has no way to 'output'; connect() it to 'output' or to another population"
+            )
         if name != "input" and not nx.has_path(circuit.graph, "input", name):
             raise CircuitError(f"population '{name}' hears nothing from 'input'")
         _refuse_bias_rule(circuit, name)

@@ -134,7 +134,7 @@ def as_text(circuit: Circuit) -> str:
     """Two aligned tables: the populations and the groups."""
     weights = {name: circuit.site(group).shape for name, group in circuit.groups.items()}
     total = sum(math.prod(shape) for shape in weights.values())
-    units = f"{circuit.K} (vector units)" if circuit.output_units == 1 else f"{circuit.K} (scalar units)"
+    units = f"{circuit.K} (vector units)" if circuit.K > 1 else f"{circuit.K} (scalar units)"
     populations = [["population", "shape", "gate", "bias"]]
     for p in (circuit.populations[name] for name in circuit.order):
         gate = "scalar" if p.scalar else "relay" if p.relay_of else str(p.gate or "linear")

@@ -8,10 +8,11 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+import neurosim
 from neurosim.circuit_library import available_circuits
 from neurosim.datasets import available_datasets
-from neurosim.errors import NeurosimError
-from neurosim.experiment import Experiment, read_settings
+from neurosim.errors import DataError, NeurosimError
+from neurosim.experiment import ConfigError, Experiment, read_settings
 from neurosim.observers import CheckpointRow, EpochRow, Observer, ProgressBar, Training
 from neurosim.plasticity import available_rules
 
@@ -22,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Simulate circuits of neural populations that learn by plug-in plasticity rules.",
 )
+
+
+_EARLY = "Stop where a checkpoint finds no mistake on the training set. [default: early-stop]"
 
 
 @app.command()
@@ -46,6 +50,7 @@ def train(
     data_dir: Annotated[
         Path | None, typer.Option(envvar="NEUROSIM_DATA", help="Folder of datasets; downloads go there.")
     ] = None,
+    early_stop: Annotated[bool | None, typer.Option("--early-stop/--no-early-stop", help=_EARLY)] = None,
     out: Annotated[Path | None, typer.Option(help="Run file. [default: runs/CIRCUIT-RULE-seedN.h5]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in an existing file.")] = False,
@@ -55,12 +60,33 @@ def train(
     given: dict[str, Any] = {
         "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset, "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "checkpoint_every": checkpoint_every, "seed": seed,
-        "device": device, "precision": precision, "train_examples": train_examples, "test_examples": test_examples,
+        "device": device, "precision": precision, "early_stop": early_stop,
+        "train_examples": train_examples, "test_examples": test_examples,
     }  # fmt: skip
-    settings = {key.replace("-", "_"): value for key, value in (read_settings(config) if config else {}).items()}
+    settings, places = read_config(config) if config else ({}, {})
     experiment = Experiment.from_settings(settings | {key: value for key, value in given.items() if value is not None})
-    path = out if out is not None else Path("runs") / f"{experiment.label}.h5"
-    run_experiment(experiment, path, data_dir=data_dir, overwrite=overwrite, resume=resume, picture=picture)
+    out = out or places.get("out") or Path("runs") / f"{experiment.label}.h5"
+    run_experiment(
+        experiment,
+        out,
+        data_dir=data_dir or places.get("data_dir"),
+        overwrite=overwrite,
+        resume=resume,
+        picture=picture,
+    )
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The settings of an experiment in a TOML file, and the places ``out`` and ``data-dir``."""
+    table = {key.replace("-", "_"): value for key, value in read_settings(path).items()}
+    places: dict[str, Path] = {}
+    for key in ("out", "data_dir"):
+        if key in table:
+            value = table.pop(key)
+            if not isinstance(value, str):
+                raise ConfigError(f"setting '{key}': expected a path in quotes, got {value!r}")
+            places[key] = Path(value)
+    return table, places
 
 
 def run_experiment(
@@ -70,10 +96,17 @@ def run_experiment(
     from neurosim.recording import Recorder  # h5py and the rest are loaded only where a run is recorded
 
     image = path.with_suffix(".png")
-    if path.parent != Path() and not path.parent.exists():
-        path.parent.mkdir(parents=True)
-    recorder = Recorder(path, config=experiment.to_dict(), overwrite=overwrite, resume=resume)
+    if path.suffix not in (".h5", ".hdf5"):
+        raise ConfigError(f"--out {path}: a run file ends in .h5 or .hdf5")
+    if picture and image.exists() and not (overwrite or resume):
+        raise DataError(f"{image}: this file exists already; replace it with --overwrite, or use --no-picture")
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
+    experiment.build_circuit()  # most mistakes show here, before anything is made on disk
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: its folder cannot be made: {error}") from error
+    recorder = Recorder(path, notes=experiment.to_dict(), overwrite=overwrite, resume=resume)
     trainer = experiment.build(data_dir, observers=[recorder, progress])
     print(trainer.simulator.circuit)
     print(trainer.dataset)
@@ -106,6 +139,14 @@ class EpochLines(Observer):
         print(
             f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}", flush=True
         )
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Simulate circuits of neural populations that learn by plug-in plasticity rules."""
+    if version:
+        print(f"neurosim {neurosim.__version__}")
+        raise typer.Exit
 
 
 @app.command()
@@ -148,6 +189,9 @@ def main() -> NoReturn:
     """Run the command; an error that neurosim raises on purpose is one line, not a traceback."""
     try:
         app()
+    except KeyboardInterrupt:
+        print("neurosim: interrupted; the same command with --resume continues a recorded run", file=sys.stderr)
+        raise SystemExit(130) from None
     except NeurosimError as error:
         print(f"neurosim: {error}", file=sys.stderr)
         raise SystemExit(1) from None

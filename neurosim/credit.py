@@ -9,10 +9,10 @@ from attrs import define, field, frozen
 from torch import Tensor
 
 from neurosim.circuit import OUTPUT, Circuit
-from neurosim.errors import SimulationError
+from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.feedback import Feedback, ForwardWeights
 from neurosim.forward import Activity
-from neurosim.plasticity import PlasticityRule
+from neurosim.plasticity import CreditForm, PlasticityRule
 from neurosim.synapses import Synapses
 
 Value = TypeVar("Value")
@@ -177,9 +177,12 @@ class CreditContext:
         """A constant or trace that the rule drew for this population."""
         name = f"{self.rule.label}/{self.population}/{key}"
         if name not in self._pathways.seen.constants:
+            kept = [n.rpartition("/")[2] for n in self._pathways.seen.constants if n.startswith(name[: -len(key)])]
+            if kept:
+                raise UnknownNameError(f"constant of {self.rule}", key, kept)
             raise SimulationError(
-                f"the rule {self.rule} keeps nothing for '{self.population}' in this simulator, because no group there "
-                f"learns by it; give a group this rule"
+                f"the rule {self.rule} keeps nothing for '{self.population}' in this simulator: either its draw() "
+                f"gives nothing, or no group there learns by it"
             )
         return self._pathways.seen.constants[name]
 
@@ -246,8 +249,28 @@ class Credits:
             if population == OUTPUT:
                 self._found[key] = self.seen.error if self.seen.circuit.output_units > 1 else None
             else:
-                self._found[key] = rule.credit(self.context(population, rule))
+                credit = rule.credit(self.context(population, rule))
+                self._refuse_misshapen(credit, population, rule)
+                self._found[key] = credit
         return self._found[key]
+
+    def _refuse_misshapen(self, credit: Tensor | None, population: str, rule: PlasticityRule) -> None:
+        """A credit of another shape would reach other synapses than the rule means."""
+        circuit, batch = self.seen.circuit, len(self.seen.error)
+        form, units = rule.form(circuit), circuit.populations[population].shape
+        wanted = {
+            CreditForm.BROADCAST: None,
+            CreditForm.PER_UNIT: (batch, *units),
+            CreditForm.PER_COMPONENT: (batch, circuit.K, *units),
+        }[form]
+        kind = self.seen.error.dtype
+        fits = credit is None if wanted is None else isinstance(credit, Tensor) and tuple(credit.shape) == wanted
+        if not fits or (credit is not None and credit.dtype != kind):
+            means = "None" if wanted is None else f"the shape {wanted} of {kind}"
+            found = f"{tuple(credit.shape)} of {credit.dtype}" if isinstance(credit, Tensor) else repr(credit)
+            raise SimulationError(
+                f"the credit of {rule} at '{population}': its form {form.name} means {means}, got {found}"
+            )
 
     def gated(self, population: str, rule: PlasticityRule) -> Tensor:
         """``c G`` or ``d G``: the postsynaptic factor of the update, ``(batch, *units)`` or ``(batch, K, *units)``."""

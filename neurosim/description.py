@@ -1,8 +1,9 @@
 """Inert parts of a circuit: printable, comparable, saved to plain data and back.
 
 Every connectivity, gate, initializer, readout and rule is a frozen attrs class below one of the bases here. A base
-is a *kind*; a class is known under its kind by its own name as soon as it is defined, and classes of other packages
-are found through their entry points when a name is not known yet.
+is a *kind*; a class is known under its kind by its own name as soon as it is defined; rules of other packages
+are found through their entry points as well. To load a saved circuit with a gate, connectivity, ... of your own, import
+the module that defines it first.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ class Description:
         if name not in _KNOWN[cls.kind] and cls.entry_points:
             load_entry_points(cls.entry_points)
         if name not in _KNOWN[cls.kind]:
-            raise UnknownNameError(cls.kind, name, _KNOWN[cls.kind])
+            known = [each for each in _KNOWN[cls.kind] if not each.startswith("_")]
+            raise UnknownNameError(f"{cls.kind} (import the module that defines it first)", name, known)
         member = _KNOWN[cls.kind][name]
         options = {key: _restored(value) for key, value in data.items() if key != "type"}
         try:

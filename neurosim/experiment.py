@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
 from attrs import field, frozen
 
 from neurosim.circuit import Circuit
-from neurosim.circuit_library import available_circuits
 from neurosim.circuit_library import load as load_circuit
 from neurosim.datasets import Dataset, available_datasets, load_dataset
 from neurosim.errors import DataError, NeurosimError, UnknownNameError
@@ -48,6 +46,7 @@ class Experiment:
         epochs, batch_size, learning_rate, checkpoint_every: of training, with Adam.
         seed: from which every random stream derives.
         device, precision: as in :class:`~neurosim.simulator.Simulator`.
+        early_stop: stop at a checkpoint (every ``checkpoint_every`` epochs) without a mistake on the training set.
         train_examples, test_examples: use only so many; None for all.
 
     Example:
@@ -67,6 +66,7 @@ class Experiment:
     seed: int = 0
     device: str = "cpu"
     precision: str = "float32"
+    early_stop: bool = True
     train_examples: int | None = None
     test_examples: int | None = None
 
@@ -80,7 +80,8 @@ class Experiment:
         """
         kinds: dict[str, tuple[type, ...]] = {
             "epochs": (int,), "batch_size": (int,), "learning_rate": (int, float), "checkpoint_every": (int,),
-            "seed": (int,), "train_examples": (int,), "test_examples": (int,), "rule": (str, list, tuple),
+            "seed": (int,), "early_stop": (bool,), "train_examples": (int,), "test_examples": (int,),
+            "rule": (str, list, tuple),
         }  # fmt: skip
         known = [a.name for a in attrs.fields(cls)]
         given: dict[str, Any] = {}
@@ -89,7 +90,7 @@ class Experiment:
             if name not in known:
                 raise UnknownNameError("setting", key, known)
             expected = kinds.get(name, (str,))
-            if not isinstance(value, expected) or isinstance(value, bool):
+            if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
                 wanted = " or ".join(kind.__name__ for kind in expected)
                 raise ConfigError(f"setting '{key}': expected {wanted}, got {value!r}")
             given[name] = value
@@ -129,17 +130,22 @@ class Experiment:
             circuit = Circuit.from_json(_text_of(Path(self.circuit)))
         else:
             circuit = load_circuit(self.circuit, **options)
-        for rule in self.rule:
-            group, separator, name = rule.rpartition("=")
-            chosen = _rule(name)
-            circuit = circuit.with_rules({group: chosen} if separator else chosen)
+        everywhere = [rule for rule in self.rule if "=" not in rule]
+        if len(everywhere) > 1:
+            raise ConfigError(f"one rule for all groups, or GROUP=RULE for single ones; got {', '.join(everywhere)}")
+        for name in everywhere:
+            circuit = circuit.with_rules(_rule(name), frozen_too=name != FROZEN)
+        single = [rule.rpartition("=") for rule in self.rule if "=" in rule]
+        circuit = circuit.with_rules({group: _rule(name) for group, _, name in single})
+        if self.epochs > 0 and all(group.rule is None for group in circuit.groups.values()):
+            raise ConfigError("nothing would learn, because every group is frozen; give one a rule, or use --epochs 0")
         return circuit
 
     def build_simulator(self, circuit: Circuit | None = None) -> Simulator:
         """The simulator, with its weights drawn; ``circuit`` is :meth:`build_circuit`'s where that was called."""
         return Simulator(
             circuit or self.build_circuit(),
-            device=_usable_device(self.device),
+            device=self.device,
             precision=self.precision,
             seed=self.seed,
             optimizer=Adam(self.learning_rate),
@@ -162,14 +168,13 @@ class Experiment:
             epochs=self.epochs,
             batch_size=self.batch_size,
             checkpoint_every=self.checkpoint_every,
+            early_stop=self.early_stop,
             observers=observers,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for the run's record, without what a resumed run may change."""
-        plain = attrs.asdict(self) | {"rule": list(self.rule)}
-        del plain["epochs"], plain["device"]
-        return plain
+        """Plain data for the run's record."""
+        return attrs.asdict(self) | {"rule": list(self.rule)}
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -191,18 +196,5 @@ def _text_of(path: Path) -> str:
         raise DataError(f"{path}: expected a readable text file, but {error}") from error
 
 
-def _usable_device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UnknownNameError("device", name, ["cpu", "cuda", "cuda:0", "mps"]) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device '{name}': this machine or this build of torch has no usable GPU; use --device cpu")
-    return device
-
-
 def _rule(name: str) -> PlasticityRule | None:
     return None if name == FROZEN else rule_named(name)
-
-
-__all__ = ["ConfigError", "Experiment", "available_circuits", "read_settings"]

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import attrs
 import torch
-from attrs import field, frozen, validators
+from attrs import field, frozen
 from torch import Tensor
 
 from neurosim.connectivity import Shape
@@ -32,6 +32,7 @@ class Site:
         sources: how many groups drive the postsynaptic population; each one's variance is divided by this, so that
             the summed drive keeps its scale.
         sign: the group's sign constraint.
+        pre_units: units of the presynaptic population; as many as ``fan_in`` where all connect to all.
     """
 
     weight_shape: Shape
@@ -42,6 +43,7 @@ class Site:
     post_single: bool
     sources: int
     sign: str
+    pre_units: int | None = None
 
     @property
     def shape(self) -> Shape:
@@ -108,7 +110,8 @@ class OnOff(Initializer):
         return ("mixed",) if pre_scalar else ("mixed", "nonnegative")
 
     def check(self, site: Site) -> None:
-        if self.flattened and (site.pre_scalar or site.pre_axis + 3 != len(site.weight_shape)):
+        spatial = site.pre_axis + 3 == len(site.weight_shape)
+        if self.flattened and (site.pre_scalar or not spatial or site.fan_in != site.pre_units):
             raise CircuitError(
                 "OnOff(flattened=True) is for a dense group from a population (channels, height, width) past the first "
                 "layer, which this one is not; use OnOff()"
@@ -165,6 +168,11 @@ class Zeros(Initializer):
         return torch.zeros(site.shape, dtype=torch.float64, device="cpu")
 
 
+def _positive(instance: object, attribute: object, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise CircuitError(f"HalfNormal.scale must be a positive number, got {value!r}")
+
+
 @frozen
 class HalfNormal(Initializer):
     """``scale |z| / n_in`` with z standard normal, positive in a nonnegative group and negative in a nonpositive one.
@@ -173,7 +181,7 @@ class HalfNormal(Initializer):
     for inhibitory (nonpositive) groups, and for i.i.d. nonnegative weights, whose forward pass Section 5 warns of.
     """
 
-    scale: float = field(default=1.0, validator=validators.gt(0))
+    scale: float = field(default=1.0, validator=_positive)
 
     def signs(self, pre_scalar: bool) -> tuple[str, ...]:
         return ("nonnegative", "nonpositive")

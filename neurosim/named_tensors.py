@@ -11,6 +11,14 @@ from torch import Tensor
 from neurosim.errors import SimulationError, UnknownNameError
 
 
+def project(tensor: Tensor, limit: str) -> None:
+    """Set what a sign constraint does not allow to 0, in place."""
+    if limit == "nonnegative":
+        tensor.clamp_(min=0)
+    elif limit == "nonpositive":
+        tensor.clamp_(max=0)
+
+
 class NamedTensors(Mapping[str, Tensor]):
     """A fixed set of named tensors; assignment copies values in and never replaces a tensor.
 
@@ -42,14 +50,19 @@ class NamedTensors(Mapping[str, Tensor]):
             raise SimulationError(
                 f"{self._what} '{name}' has the shape {tuple(tensor.shape)}, got {tuple(given.shape)}"
             )
-        self.check_sign(name, given)
+        if not bool(torch.isfinite(given).all()):
+            raise SimulationError(f"{self._what} '{name}' must be finite; the given values are not")
+        if given is not tensor:  # not `tensors[name] -= 1`, which has changed the tensor already
+            self.check_sign(name, given)
         with torch.no_grad():
             tensor.copy_(given)
+            project(tensor, self._limits.get(name, "mixed"))
 
     def check_sign(self, name: str, given: Tensor) -> None:
         """Raise where ``given`` has values that the constraint on ``name`` does not allow; reads them."""
         limit = self._limits.get(name, "mixed")
-        if (limit == "nonnegative" and bool((given < 0).any())) or (limit == "nonpositive" and bool((given > 0).any())):
+        wrong = given.clamp(min=0) != given if limit == "nonnegative" else given.clamp(max=0) != given  # NaN included
+        if limit != "mixed" and bool(wrong.any()):
             raise SimulationError(f"{self._what} '{name}' is constrained to be {limit}; the given values are not")
 
     def __iter__(self) -> Iterator[str]:

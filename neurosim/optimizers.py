@@ -16,6 +16,11 @@ def _copied(table: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict(table)
 
 
+def _torch_class(instance: object, attribute: object, value: type[torch.optim.Optimizer]) -> None:
+    if not (isinstance(value, type) and issubclass(value, torch.optim.Optimizer)):
+        raise SimulationError(f"Optimizer.kind must be a class of torch.optim, such as torch.optim.SGD, got {value!r}")
+
+
 @frozen
 class Optimizer:
     """Any optimizer class of ``torch.optim``, with its options.
@@ -31,7 +36,7 @@ class Optimizer:
         {'type': 'SGD', 'lr': 0.1, 'groups': {'f1->output': {'lr': 0.01}}}
     """
 
-    kind: type[torch.optim.Optimizer]
+    kind: type[torch.optim.Optimizer] = field(validator=_torch_class)
     options: Mapping[str, Any] = field(factory=dict, converter=_copied)
     groups: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_copied, kw_only=True)
 
@@ -42,6 +47,7 @@ class Optimizer:
             UnknownNameError: ``groups`` names something that is not among them.
             SimulationError: the options do not fit the optimizer.
         """
+        self._refuse_unusable()
         for name in self.groups:
             if name not in parameters:
                 raise UnknownNameError("group with an optimizer of its own", name, parameters)
@@ -58,6 +64,15 @@ class Optimizer:
             return self.kind(groups, **options)
         except (TypeError, ValueError, RuntimeError) as error:
             raise SimulationError(f"optimizer {self.kind.__name__}{where}: {error}") from error
+
+    def _refuse_unusable(self) -> None:
+        """One step of a tiny parameter shows what would fail in the first step of learning."""
+        tiny = torch.zeros(1, device="cpu")
+        tiny.grad = torch.zeros_like(tiny)
+        try:
+            self.kind([tiny], **self.options).step()
+        except (TypeError, RuntimeError, ValueError) as error:
+            raise SimulationError(f"optimizer {self.kind.__name__} cannot be used here: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a run's record."""

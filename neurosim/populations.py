@@ -24,8 +24,10 @@ Shared = Literal["shared"]
 
 
 def _name(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    if not isinstance(value, str) or not value or any(mark in value for mark in "/\n"):
-        raise CircuitError(f"a {attribute.name} must be a non-empty text without '/', got {value!r}")
+    if not isinstance(value, str) or not value or "/" in value or not value.isprintable():
+        raise CircuitError(f"a {attribute.name} must be a printable, non-empty text without '/', got {value!r}")
+    if value in (".", ".."):
+        raise CircuitError(f"'{value}' names a folder in a run file; choose another {attribute.name}")
     if value.startswith("bias of "):
         raise CircuitError(f"'{value}' is what the bias of a population is called; choose another {attribute.name}")
 
@@ -34,12 +36,36 @@ def _object_of(kind: type, example: str, also: tuple[object, ...] = ()) -> Calla
     """A validator that knows the usual slip: the class ``GEVB`` where the object ``GEVB()`` is meant."""
 
     def check(instance: Any, attribute: attrs.Attribute[Any], value: object) -> None:
-        if isinstance(value, kind) or any(value is other or value == other for other in also):
+        if isinstance(value, kind):
+            _refuse_opaque(instance, value)
+            return
+        if any(value is other or value == other for other in also):
             return
         slip = f"; write {value.__name__}(...), an object of that class" if isinstance(value, type) else ""
         raise CircuitError(f"'{instance.name}': {attribute.name} must be {example}, got {value!r}{slip}")
 
     return check
+
+
+def _refuse_opaque(instance: Any, value: object) -> None:
+    """Settings that attrs does not know of could be neither compared nor saved: runs would silently lose them."""
+    kind = type(value)
+    if kind.__init__ is not object.__init__ and "__attrs_attrs__" not in kind.__dict__:
+        raise CircuitError(
+            f"'{instance.name}': {kind.__name__} has an __init__ of its own, so its settings can be neither compared "
+            f"nor saved; make it an attrs class: @attrs.frozen above the class, and fields in the place of __init__"
+        )
+
+
+def _is_count(value: Any) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0
+
+
+def whole_number(what: str, value: Any) -> int:
+    """``value`` as a Python integer of at least 1, of whatever integer type it is."""
+    if not _is_count(value):
+        raise CircuitError(f"{what} must be a whole number of at least 1, got {value!r}")
+    return int(value)
 
 
 @frozen
@@ -101,7 +127,7 @@ def declared_shape(name: str, shape: int | tuple[int | EllipsisType, ...]) -> Sh
     """``shape`` checked; a trailing ``...`` leaves the place in space to the first group into the population."""
     extents: tuple[Any, ...] = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     is_open = len(extents) == 2 and extents[1] is Ellipsis
-    given = [int(n) for n in (extents[:1] if is_open else extents) if isinstance(n, Integral) and int(n) > 0]
+    given = [int(n) for n in (extents[:1] if is_open else extents) if _is_count(n)]
     if len(given) not in (1, 3) or len(given) + is_open != len(extents):
         raise CircuitError(
             f"population '{name}': a shape is (n,), (channels, height, width) or (channels, ...), got {shape!r}"
@@ -121,4 +147,5 @@ def site_of(group: SynapseGroup, pre: Population, post: Population, components: 
         post_single=post.units == 1,
         sources=sources,
         sign=group.sign,
+        pre_units=pre.units,
     )

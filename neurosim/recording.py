@@ -27,9 +27,9 @@ from neurosim.run_writer import RunWriter
 Row = TypeVar("Row", EpochRow, CheckpointRow)
 
 #: what a checkpoint keeps of the state; the rest (optimizer, noise) serves only to continue
-KEPT_KINDS = ("weights", "biases", "gates")
+KEPT_KINDS = ("weights", "biases", "gates", "feedback", "progress")
 #: settings that a resumed run may change without changing what was trained before
-MAY_CHANGE = ("epochs", "early_stop")
+MAY_CHANGE = ("epochs", "early_stop", "notes")
 
 
 class Recorder(Observer):
@@ -40,6 +40,7 @@ class Recorder(Observer):
     Args:
         path: the run file.
         config: whatever else defines the run, as plain data for JSON; a resumed run must be given the same.
+        notes: whatever else is worth knowing, as plain data for JSON; recorded and not compared.
         checkpoints: `all` keeps the weights, biases and gates of every checkpoint, `last` only those of the last
             epoch, `none` not even those once the run is finished, which then cannot be resumed or extended.
         overwrite: replace an existing file. The old one stays until the new run has something to show.
@@ -68,6 +69,7 @@ class Recorder(Observer):
         path: str | os.PathLike[str],
         *,
         config: Mapping[str, Any] | None = None,
+        notes: Mapping[str, Any] | None = None,
         checkpoints: str = "all",
         overwrite: bool = False,
         resume: bool = False,
@@ -79,8 +81,9 @@ class Recorder(Observer):
             raise DataError(f"checkpoints: expected 'all', 'last' or 'none', found {checkpoints!r}")
         try:
             self._given = json.loads(json.dumps(dict(config or {})))
+            self._notes = json.loads(json.dumps(dict(notes or {})))
         except TypeError as error:
-            raise DataError(f"config: expected plain data for JSON, found something else ({error})") from error
+            raise DataError(f"config or notes: expected plain data for JSON, found something else ({error})") from error
         self._keep = checkpoints
         self._overwrite, self._resume = overwrite, resume
         self._writer: RunWriter | None = None
@@ -199,6 +202,7 @@ class Recorder(Observer):
             "checkpoints": self._keep,
             "optimizer": simulator.optimizer.to_dict(),
             "given": self._given,
+            "notes": self._notes,
         }
         return {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

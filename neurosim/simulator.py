@@ -16,7 +16,7 @@ from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.feedback import Feedback
 from neurosim.forward import Activity, ForwardPass, Keep, Perturbation
 from neurosim.images import to_unit_range
-from neurosim.named_tensors import NamedTensors
+from neurosim.named_tensors import NamedTensors, project
 from neurosim.optimizers import Adam, Optimizer
 from neurosim.parameters import draw_pathway
 from neurosim.state import check, collect, restore
@@ -34,6 +34,28 @@ PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
 }
 
 _STEPS = "progress/steps"
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def usable_device(device: torch.device | str) -> torch.device:
+    """A device that tensors can live on.
+
+    Raises:
+        UnknownNameError: no such kind of device.
+        SimulationError: one that this machine or this build of torch does not have.
+    """
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise UnknownNameError("device", str(device), ["cpu", "cuda", "cuda:0", "mps"]) from error
+    try:
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SimulationError(
+            f"device '{chosen}': this machine or this build of torch does not have it ({str(error).splitlines()[0]}); "
+            f"use device='cpu'"
+        ) from error
+    return chosen
 
 
 class Simulator:
@@ -43,7 +65,7 @@ class Simulator:
         circuit: what to run; it is copied, so that later changes to it have no effect here.
         device: where every tensor lives.
         precision: ``"float32"``, ``"float64"``, or ``"bfloat16"`` (operands of matrix products in bfloat16, everything
-            else in float32).
+            else in float32). On cuda torch's own settings decide whether float32 products use TF32.
         vectorization: how the K components exist; ``"group"``: side by side.
         seed: every object draws from its own stream derived from this and its name.
         optimizer: turns updates into changes of the weights; default :func:`~neurosim.optimizers.Adam`.
@@ -78,15 +100,29 @@ class Simulator:
         seed: int = 0,
         optimizer: Optimizer | None = None,
     ) -> None:
+        if not isinstance(circuit, Circuit):
+            raise SimulationError(
+                f"circuit: expected a Circuit, got {circuit!r}; circuits.load(name) gives one by name"
+            )
         if precision not in PRECISIONS:
-            raise UnknownNameError("precision", precision, PRECISIONS)
-        self.circuit = Circuit.from_dict(circuit.check(vectorization).to_dict())
-        self.device, self.precision, self.seed = torch.device(device), precision, int(seed)
+            raise UnknownNameError("precision", str(precision), PRECISIONS)
+        if isinstance(seed, bool) or not hasattr(seed, "__index__"):
+            raise SimulationError(f"seed: expected an integer, got {seed!r}")
+        self.circuit = circuit.check(vectorization).copy()
+        self.device, self.precision, self.seed = usable_device(device), precision, int(seed)
         self.vectorization = vectorization_named(vectorization).name
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise SimulationError(
+                f"optimizer: expected Adam(...), SGD(...) or Optimizer(torch.optim.SomeClass, options), got "
+                f"{optimizer!r}"
+            )
         self.optimizer = optimizer or Adam()
         self._dtype, self._matmul_dtype = PRECISIONS[precision]
         self._steps = 0
         self._connect(CircuitTensors.draw(self.circuit, self.seed, self.device, self._dtype))
+
+    def __repr__(self) -> str:
+        return f"<Simulator: {self.circuit!r} on {self.device}, {self.precision}, seed {self.seed}>"
 
     # -- running -------------------------------------------------------------------------------------------------
 
@@ -131,7 +167,7 @@ class Simulator:
         step = self._step(images, labels, self._needed, self._gradients)
         self._torch_optimizer.step()
         for name, limit in self._limits.items():
-            self.weights[name].clamp_(min=0) if limit == "nonnegative" else self.weights[name].clamp_(max=0)
+            project(self.weights[name], limit)
         self._updates.advance(step.credits)
         self._steps += 1
         step.release()
@@ -171,7 +207,16 @@ class Simulator:
         )
         credits = self._updates.compute(seen, out)
         mistakes = self._mistakes(output, labels)
-        return Step(self.circuit, losses.mean(), mistakes, activity.output, seen.error, out, activity, credits)
+        return Step(
+            self.circuit,
+            losses.mean(),
+            mistakes,
+            activity.output,
+            seen.error,
+            NamedTensors("update", dict(out)),
+            activity,
+            credits,
+        )
 
     def _noise(self, batch: int, label: str, population: str) -> Tensor:
         """Standard normal, from a stream of the step's own: a probe sees what the next step of learning will see."""
@@ -187,10 +232,12 @@ class Simulator:
     # -- state ---------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All tensors by name: ``weights/...``, ``biases/...``, ``gates/...``, ``feedback/...``, the optimizer's, and
-        ``progress/steps``, from which the noise of stochastic rules follows."""
+        """A copy of all tensors by name: ``weights/...``, ``biases/...``, ``gates/...``, ``feedback/...``, the
+        optimizer's, and ``progress/steps``, from which the noise of stochastic rules follows."""
         state = collect(self._tensors.flat(), self._parameters, self._torch_optimizer)
-        return state | {_STEPS: torch.tensor(self._steps, dtype=torch.int64, device="cpu")}
+        return {name: tensor.clone() for name, tensor in state.items()} | {
+            _STEPS: torch.tensor(self._steps, dtype=torch.int64, device="cpu")
+        }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore what :meth:`state_dict` gave; either all of it or, on an error, nothing.
@@ -212,7 +259,7 @@ class Simulator:
         try:
             state = collect(self._tensors.flat(), self._parameters, self._torch_optimizer)
             moved = {name: tensor.to(device) for name, tensor in state.items()}
-            self.device = torch.device(device)
+            self.device = usable_device(device)
             self._connect(self._tensors.copied(self.circuit, self.device, self._dtype))
             restore(moved, self._tensors.flat(), self._parameters, self._torch_optimizer)
         except Exception:
@@ -264,6 +311,8 @@ class Simulator:
     # -- what comes in -------------------------------------------------------------------------------------------
 
     def _images(self, images: Tensor) -> Tensor:
+        if not isinstance(images, Tensor):
+            raise SimulationError(f"images: expected a torch tensor, got {type(images).__name__}; use torch.as_tensor")
         if tuple(images.shape[1:]) != self.circuit.inputs or len(images) == 0:
             raise SimulationError(
                 f"images: expected the shape (batch, {', '.join(map(str, self.circuit.inputs))}) with at least one "
@@ -277,7 +326,9 @@ class Simulator:
         return images.detach().to(self._dtype)
 
     def _targets(self, labels: Tensor, batch: int) -> Tensor:
-        if tuple(labels.shape) != (batch,) or labels.is_floating_point():
+        if not isinstance(labels, Tensor):
+            raise SimulationError(f"labels: expected a torch tensor, got {type(labels).__name__}; use torch.as_tensor")
+        if tuple(labels.shape) != (batch,) or labels.dtype not in _INTEGERS:
             raise SimulationError(
                 f"labels: expected one integer class per image, shape ({batch},), got {tuple(labels.shape)} of "
                 f"{labels.dtype}"

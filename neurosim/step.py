@@ -12,12 +12,12 @@ from neurosim.credit import Credits, Presentation
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.forward import Activity, Keep
 from neurosim.parameters import rules_by_population
-from neurosim.plasticity import NEEDS, PlasticityRule
+from neurosim.plasticity import NEEDS, PlasticityRule, Signal
 from neurosim.populations import Population
 from neurosim.synapses import Synapses, project_on_components
 
 
-@define
+@define(repr=False)
 class Step:
     """What one presentation of a batch led to.
 
@@ -41,6 +41,10 @@ class Step:
     activity: Activity
     credits: Credits
     _applied: bool = False
+
+    def __repr__(self) -> str:
+        kinds = f"{len(self.updates)} updates"
+        return f"<Step: loss {float(self.loss):.4g}, {int(self.mistakes)} of {len(self.output)} mistaken, {kinds}>"
 
     def release(self) -> None:
         """Let go of everything that was kept for the updates; the weights have changed since."""
@@ -71,6 +75,9 @@ class Step:
             rules = [group.rule for group in self.circuit.into(population) if group.rule is not None]
             if not rules:
                 raise SimulationError(f"population '{population}': all groups into it are frozen; name a rule=")
+            if any(other != rules[0] for other in rules):
+                listed = ", ".join(dict.fromkeys(map(str, rules)))
+                raise SimulationError(f"population '{population}': its groups learn by {listed}; say which with rule=")
             rule = rules[0]
         if self._applied and not self.credits.has(population, rule):
             raise SimulationError(
@@ -95,9 +102,11 @@ def needed(circuit: Circuit) -> Keep:
         for need in rule.needs:
             looked_at[need].add(population.name)
     presynaptic = {group.pre for group in circuit.groups.values() if group.rule is not None}
+    learning = {population.name: rule for population, rule in rules_by_population(circuit)}
+    look_further = any(rule.uses & {Signal.FEEDBACK, Signal.NOISE} for rule in learning.values())
     return Keep(
         activations=frozenset(presynaptic | looked_at["activation"]),
-        gates=frozenset(circuit.populations),
+        gates=frozenset(circuit.populations if look_further else learning),
         pre_activations=frozenset(looked_at["pre_activation"]),
     )
 

@@ -11,6 +11,7 @@ circuits, of vector and of scalar units. pytest must be installed; nothing else 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import attrs
@@ -41,8 +42,7 @@ def _chain(readout: Readout, K: int | None, rule: PlasticityRule, first: Connect
         circuit.relay("pool", "h1", AvgPool(2))
         pre = "pool"
     circuit.population("h2", (4, ...) if spatial else (4,), gate=SignGate())
-    second = attrs.evolve(first) if spatial else Dense()
-    circuit.connect(pre, "h2", second, rule=rule, sign="nonnegative", init=HalfNormal())
+    circuit.connect(pre, "h2", first, rule=rule, sign="nonnegative", init=HalfNormal())
     circuit.connect("h2", OUTPUT, Dense(), rule=rule, sign="nonnegative", init=HalfNormal())
     return circuit
 
@@ -68,7 +68,7 @@ _UNITS: dict[str, tuple[Readout, int | None]] = {
 }
 #: name -> the circuit in which every group learns by a rule
 CIRCUITS: dict[str, Callable[[PlasticityRule], Circuit]] = {
-    f"{shape}, {units}": (lambda rule, build=build, readout=readout, K=K: build(readout, K, rule))
+    f"{shape}, {units}": partial(build, readout, K)
     for shape, build in _SHAPES.items()
     for units, (readout, K) in _UNITS.items()
 }
@@ -199,7 +199,7 @@ def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
     """What ``uses`` does not list can change without changing the postsynaptic factor of any hidden update."""
     simulator = simulator_for(rule, circuit)
     seen = simulator.probe(*batch(simulator)).credits.seen
-    for signal, changed in _disturbances(seen).items():
+    for signal, changed in _disturbances(seen, rule).items():
         if signal in rule.uses:
             continue
         for population, _ in rules_by_population(simulator.circuit):
@@ -211,13 +211,16 @@ def _factor(simulator: Simulator, seen: Presentation, population: str, rule: Pla
     return simulator._updates.credits(seen).gated(population, rule)
 
 
-def _disturbances(seen: Presentation) -> dict[Signal, Presentation]:
+def _disturbances(seen: Presentation, rule: PlasticityRule) -> dict[Signal, Presentation]:
     """The same presentation with one kind of signal changed."""
 
     def noisy(table: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor + 1.0 for name, tensor in table.items()}
 
     activity = seen.activity
+    # a rule's traces are its own memory, not feedback
+    traces = tuple(f"{rule.label}/" for rule in [rule] if type(rule).advance is not PlasticityRule.advance)
+    feedback = {name: t if name.startswith(traces) else t + 1.0 for name, t in seen.constants.items()}
     weights = {
         name: attrs.evolve(synapses, weight=None if synapses.weight is None else synapses.weight * 2.0 + 1.0)
         for name, synapses in seen.synapses.items()
@@ -229,7 +232,7 @@ def _disturbances(seen: Presentation) -> dict[Signal, Presentation]:
         Signal.ERROR: attrs.evolve(seen, error=seen.error + 1.0),
         Signal.TARGET: attrs.evolve(seen, target=1.0 - seen.target),
         Signal.SCALAR: attrs.evolve(seen, losses=seen.losses + 1.0, rerun=lambda noise: seen.rerun(noise) * 3.0),
-        Signal.FEEDBACK: attrs.evolve(seen, constants=noisy(seen.constants)),
+        Signal.FEEDBACK: attrs.evolve(seen, constants=feedback),
         Signal.WEIGHTS: attrs.evolve(seen, synapses=weights),
         Signal.POSTSYNAPTIC: attrs.evolve(seen, activity=postsynaptic),
     }

@@ -94,6 +94,11 @@ class Trainer:
     _watching: tuple[Observer, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        if not isinstance(self.dataset, Dataset) or not hasattr(self.simulator, "learn"):
+            raise SimulationError(
+                f"Trainer(simulator, dataset): expected a Simulator and a Dataset such as load_dataset('digits'), got "
+                f"{type(self.simulator).__name__} and {type(self.dataset).__name__}"
+            )
         _refuse_misfit(self.simulator.circuit, self.dataset)
         self.dataset = self.dataset.to(self.simulator.device)
         self._watching = (*self.observers, EarlyStop()) if self.early_stop else tuple(self.observers)

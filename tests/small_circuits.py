@@ -29,7 +29,7 @@ def small(
     for option, size in _SMALL.items():
         if option in known:
             default = known[option].default
-            options[option] = size if isinstance(default, int) else tuple(size for _ in default)
+            options[option] = tuple(size for _ in default) if isinstance(default, tuple) else size
     data = load(name, **{key: value for key, value in options.items() if key in known}).to_dict()
     if readout is not None:
         data |= {"readout": readout.to_dict(), "K": readout.length if K is None else K}

@@ -37,20 +37,16 @@ Circuit: K = 4 (vector units), readout OneHot(classes=4, loss='cross_entropy'), 
   p1          (4, 2, 2)  relay       -
   f1          (6,)       linear      -
   output      (1,)       linear      unit
-  group       connectivity                                         rule    sign         init            weights
-  input->c1   Conv2d(kernel=(3, 3), stride=(1, 1), padding=(0, 0)) GEVB()  mixed        OnOff()         (4, 4, 1, 3, 3)
-  inhibition  Dense()                                              frozen  nonpositive  HalfNormal(scale=1.0)  (6, 4, 4, 4)
-  p1->f1      Dense()                                              BP()    mixed        He()            (6, 4, 2, 2)
-  f1->output  Dense()                                              GEVB()  mixed        He()            (1, 6)"""
+  group       connectivity                                          rule    sign         init                   weights
+  input->c1   Conv2d(kernel=(3, 3), stride=(1, 1), padding=(0, 0))  GEVB()  mixed        OnOff()                (4, 4, 1, 3, 3)
+  inhibition  Dense()                                               frozen  nonpositive  HalfNormal(scale=1.0)  (6, 4, 4, 4)
+  p1->f1      Dense()                                               BP()    mixed        He()                   (6, 4, 2, 2)
+  f1->output  Dense()                                               GEVB()  mixed        He()                   (1, 6)
+"""  # noqa: E501
 
 
 def test_print() -> None:
-    printed = str(example()).splitlines()
-    tables = [re.split(r"\s{2,}|(?<=\)\)) ", line.strip()) for line in PRINTED.splitlines()]
-    assert [re.split(r"\s{2,}", line.strip()) for line in printed] == tables
-    for table in (printed[1:7], printed[7:]):
-        starts = [[cell.start() for cell in re.finditer(r"(?<=\s\s)\S", line)] for line in table]
-        assert all(places == starts[0] for places in starts), "the columns are aligned"
+    assert str(example()) + "\n" == PRINTED
     assert repr(example()) == "<Circuit: K = 4, 5 populations, 4 synapse groups>"
 
 
@@ -114,7 +110,7 @@ def test_a_copy_is_a_copy() -> None:
 def test_a_rule_that_is_not_installed_is_named() -> None:
     data = example().to_dict()
     data["groups"][0]["rule"] = {"type": "NotInstalled"}
-    with pytest.raises(UnknownNameError, match="unknown rule 'NotInstalled'; known: BP, "):
+    with pytest.raises(UnknownNameError, match="unknown rule 'NotInstalled'; known: .*BP, "):
         Circuit.from_dict(data)
 
 

@@ -171,7 +171,20 @@ def test_widths_are_options(name: str, options: dict, expected: dict) -> None:
     assert gated(load(name, **options)) == expected
 
 
-def test_a_conventional_network_of_the_same_architecture() -> None:
+@pytest.mark.parametrize("sign", ["nonnegative", "mixed"])
+@pytest.mark.parametrize("name", [name for name in TABLES if name != "digits-fc"])
+def test_conventional_networks_have_the_same_architecture(name: str, sign: str) -> None:
+    """K = 1 and ten outputs; only the locally connected CIFAR-10 network is wider, as Table 4 has it."""
+    c = load(name, sign=sign, conventional=True)
+    assert (c.K, c.output_units) == (1, 10)
+    assert gated(c) == TABLES[name][1] | ({"fc1": (512,)} if name == "cifar10-lc" else {})
+    assert {group.rule for group in c.groups.values()} == {BP()}
+    paired_anew = {group.name for group in c.groups.values() if group.init == OnOff(flattened=True)}
+    into_fc1 = {g.name for g in c.into("fc1") if len(c.populations[g.pre].shape) == 3 and g.pre != "input"}
+    assert paired_anew == (into_fc1 if sign == "nonnegative" else set())
+
+
+def test_a_conventional_network_counted_by_hand() -> None:
     """K = 1: one scalar output per class, and a bank of weights of its own for none of them."""
     c = network((1, 28, 28), [(4, Conv2d(3, padding=1), True)], [6], rule=BP(), conventional=True)
     assert (c.K, c.output_units, c.populations["output"].shape) == (1, 10, (10,))

@@ -143,6 +143,29 @@ def test_pairing(group: str, K: int | None) -> None:
     assert torch.equal(weight[1::2, 1::2], same)
 
 
+def test_pairing_of_the_published_conventional_networks() -> None:
+    """Adjacent entries of the flattened population instead of channels: the same scale, but no ON/OFF pairs."""
+    c = everywhere(OnOff())
+    site, broken = c.site(c.group("p1->f1")), OnOff(flattened=True)
+    weight = broken.draw(site, stream(1))
+    flat = weight.flatten(1)
+    same, opposite = flat[0::2, 0::2], flat[0::2, 1::2]
+    assert torch.equal(flat[1::2, 0::2], opposite)
+    assert torch.equal(flat[1::2, 1::2], same)
+    assert bool(((same > 0) ^ (opposite > 0)).all())
+    looks_normal(same - opposite, math.sqrt(4 / PLACES["p1->f1"][0]))
+    assert not torch.equal(weight[1::2, 0::2], weight[0::2, 1::2]), "channels are not paired"
+    broken.check(site)
+
+
+@pytest.mark.parametrize("group", ["input->f2", "f1->f2", "c1->c2", "l1->l2"])
+def test_flattened_pairs_are_for_dense_groups_from_space(group: str) -> None:
+    """Conventional pairing flattens a whole population; a receptive field has no such order."""
+    c = everywhere(He())
+    with pytest.raises(CircuitError, match=r"OnOff\(flattened=True\) is for a dense group from .* use OnOff\(\)"):
+        OnOff(flattened=True).check(c.site(c.group(group)))
+
+
 @given(st.integers(1, 20), st.integers(0, 10_000))
 def test_spectrum(half: int, seed: int) -> None:
     """Section 5: the eigenvalues of the weights are those of W~ and those of its absolute values."""

@@ -95,11 +95,11 @@ def test_what_does_not_learn_has_no_learning_rate() -> None:
 @pytest.mark.parametrize(
     ("optimizer", "text"),
     [
-        (SGD(0.1, momentun=0.9), "optimizer SGD: .*unexpected keyword argument 'momentun'"),
-        (SGD(-0.1), "optimizer SGD: Invalid learning rate: -0.1"),
-        (Adam(betas=(0.9, 1.5)), "optimizer Adam: Invalid beta parameter at index 1: 1.5"),
-        (Adam(foreach=True), "optimizer Adam: `fused` and `foreach` cannot be `True` together"),
-        (Optimizer(torch.optim.Rprop, {"lr": 0.1, "betas": (0, 1)}), "optimizer Rprop: .*unexpected keyword.*'betas'"),
+        (SGD(0.1, momentun=0.9), "optimizer SGD.*: .*unexpected keyword argument 'momentun'"),
+        (SGD(-0.1), "optimizer SGD.*: Invalid learning rate: -0.1"),
+        (Adam(betas=(0.9, 1.5)), "optimizer Adam.*: Invalid beta parameter at index 1: 1.5"),
+        (Adam(foreach=True), "optimizer Adam.*: `fused` and `foreach` cannot be `True` together"),
+        (Optimizer(torch.optim.Rprop, {"lr": 0.1, "betas": (0, 1)}), "optimizer Rprop.*: .*unexpected keyword.*'betas'"),
         # torch itself would take these two without a word, and the first without effect
         (SGD(0.1, groups={"f1->output": {"lrr": 1.0}}), "optimizer SGD for 'f1->output': .*unexpected keyword.*'lrr'"),
         (SGD(0.1, groups={"f1->output": {"lr": -1.0}}), "optimizer SGD for 'f1->output': Invalid learning rate: -1.0"),

@@ -69,12 +69,14 @@ BROKEN = {
 @pytest.mark.parametrize("error", BROKEN)
 def test_a_broken_plugin_is_named_and_hides_no_other(error: str, monkeypatch: pytest.MonkeyPatch) -> None:
     load, reason = BROKEN[error]
+    installed = available_rules()
     install(monkeypatch, entry("broken", load), entry("borrowed", lambda: Borrowed))
     text = f"neurosim.rules: plug-in 'broken' of other-package .other.broken:it. could not be loaded: {reason}"
     with pytest.warns(PluginWarning, match=text) as warned:
         rules = available_rules()
     assert len(warned) == 1
-    assert rules == {"borrowed": Borrowed, "bp": BP, "gevb": GEVB}
+    assert rules == installed | {"borrowed": Borrowed}
+    assert installed["bp"] is BP
     with pytest.warns(PluginWarning):
         assert rule_named("gevb") == GEVB()
 
@@ -124,7 +126,7 @@ def test_a_rule_that_is_not_imported_yet_is_found_when_a_circuit_is_read(monkeyp
 
 
 def test_unknown_names_list_the_installed_ones() -> None:
-    with pytest.raises(UnknownNameError, match="unknown rule 'gevbb'; did you mean 'gevb'. Known: bp, .*gevb"):
+    with pytest.raises(UnknownNameError, match="unknown rule 'gevbb'; did you mean 'gevb'. Known: .*bp, .*gevb"):
         rule_named("gevbb")
     with pytest.raises(UnknownNameError, match="unknown circuit 'mnist'; .*cifar10-conv, .*mnist-fc"):
         circuits.load("mnist")

@@ -63,6 +63,9 @@ def gradient_alignment(
         >>> sorted(angles)
         ['fc1', 'fc2']
     """
+    for group in simulator.circuit.groups.values():
+        if rule is not None and (reason := rule.refusal(simulator.circuit, group)) is not None:
+            raise SimulationError(f"group '{group.name}': the rule {rule} cannot apply: {reason}")
     step = simulator.probe(images, labels)
     exact = rule_named("bp")
     hidden = [p.name for p in simulator.circuit.populations.values() if not p.scalar and p.relay_of is None]

@@ -17,13 +17,14 @@ Shape = tuple[int, ...]
 class Connectivity(Description):
     """Who connects to whom, as the linear map from presynaptic activity to postsynaptic drive.
 
-    A subclass is a frozen attrs class that says which shapes it makes (:meth:`post_shape`, :meth:`weight_shape`)
-    and maps activity (:meth:`forward`). :meth:`transpose` and :meth:`correlate` follow from :meth:`forward` by
-    ``torch.func.vjp``; override them for speed. All three satisfy
+    A subclass is a frozen attrs class that defines five methods: which shapes it makes (:meth:`post_shape`,
+    :meth:`weight_shape`), what initializers ask for (:meth:`fan_in`, :meth:`pre_axis`), and :meth:`forward`, which maps
+    activity. :meth:`transpose` and :meth:`correlate` follow from :meth:`forward` by ``torch.func.vjp``; override them
+    for speed. All three satisfy
 
         <forward(w, x), y> = <x, transpose(w, y)> = <w, correlate(y, x)>.
 
-    Signals have any number of leading batch axes: presynaptic ``(*lead, *pre)``, postsynaptic ``(*lead, *post)``.
+    Signals have one or more leading batch axes: presynaptic ``(*lead, *pre)``, postsynaptic ``(*lead, *post)``.
     The postsynaptic channel (``post[0]``) is the first axis of the weight, so that the components of vector units
     can be folded into it; a connectivity never needs to know about components.
     """
@@ -62,7 +63,8 @@ class Connectivity(Description):
         lead = d.shape[: d.ndim - len(self.post_shape(pre, channels))]
         zeros = torch.zeros(*lead, *pre, dtype=d.dtype, device=d.device)
         _, pull, *_ = torch.func.vjp(lambda a: self.forward(weight, a, pre), zeros)
-        return torch.as_tensor(pull(d)[0])
+        signal: Tensor = pull(d)[0]
+        return signal
 
     def correlate(self, post: Tensor, pre: Tensor, pre_shape: Shape, out: Tensor | None = None) -> Tensor:
         """Sum over all leading axes of ``post`` times ``pre``, in the shape of the weight.
@@ -76,7 +78,8 @@ class Connectivity(Description):
         post_shape = tuple(post.shape[pre.ndim - len(pre_shape) :])
         zeros = torch.zeros(self.weight_shape(pre_shape, post_shape), dtype=post.dtype, device=post.device)
         _, pull, *_ = torch.func.vjp(lambda w: self.forward(w, pre, pre_shape), zeros)
-        return torch.as_tensor(pull(post)[0])
+        update: Tensor = pull(post)[0]
+        return update
 
     def correlate_modulated(
         self, post: Tensor, pre: Tensor, modulator: Tensor, pre_shape: Shape, out: Tensor | None = None

@@ -89,8 +89,8 @@ class Conv2d(Connectivity):
     ) -> Tensor:
         size = (post.shape[-3], pre_shape[0], *self.kernel)
         images = _images(pre, pre_shape)
-        update = conv2d_weight(images, size, post.flatten(0, -4), stride=self.stride, padding=self.padding)
-        return torch.as_tensor(update)
+        update: Tensor = conv2d_weight(images, size, post.flatten(0, -4), stride=self.stride, padding=self.padding)
+        return update
 
     def correlate_modulated(
         self,
