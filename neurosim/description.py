@@ -68,7 +68,7 @@ class Description:
             load_entry_points(cls.entry_points)
         if name not in _KNOWN[cls.kind]:
             known = [each for each in _KNOWN[cls.kind] if not each.startswith("_")]
-            raise UnknownNameError(f"{cls.kind} (import the module that defines it first)", name, known)
+            raise UnknownNameError(cls.kind, name, known, "; import the module that defines it, if there is one")
         member = _KNOWN[cls.kind][name]
         options = {key: _restored(value) for key, value in data.items() if key != "type"}
         try:

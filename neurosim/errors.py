@@ -31,11 +31,11 @@ class UnknownNameError(NeurosimError, KeyError):
     neurosim.errors.UnknownNameError: unknown rule 'gevbb'; did you mean 'gevb'? Known: bp, gevb
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
         near = get_close_matches(name, names, n=1)
-        hint = f"did you mean '{near[0]}'? Known" if near else "known"
-        self.message = f"unknown {kind} '{name}'; {hint}: {', '.join(names) or 'none'}"
+        lead = f"did you mean '{near[0]}'? Known" if near else "known"
+        self.message = f"unknown {kind} '{name}'; {lead}: {', '.join(names) or 'none'}{hint}"
         super().__init__(self.message)
 
     def __str__(self) -> str:  # KeyError would print the repr of the message

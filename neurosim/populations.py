@@ -49,10 +49,10 @@ def _object_of(kind: type, example: str, also: tuple[object, ...] = ()) -> Calla
 
 def _refuse_opaque(instance: Any, value: object) -> None:
     """Settings that attrs does not know of could be neither compared nor saved: runs would silently lose them."""
-    kind = type(value)
-    if kind.__init__ is not object.__init__ and "__attrs_attrs__" not in kind.__dict__:
+    writer = next(kind for kind in type(value).__mro__ if "__init__" in kind.__dict__)
+    if writer is not object and "__attrs_attrs__" not in writer.__dict__:
         raise CircuitError(
-            f"'{instance.name}': {kind.__name__} has an __init__ of its own, so its settings can be neither compared "
+            f"'{instance.name}': {writer.__name__} has an __init__ of its own, so its settings can be neither compared "
             f"nor saved; make it an attrs class: @attrs.frozen above the class, and fields in the place of __init__"
         )
 

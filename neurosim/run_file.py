@@ -215,7 +215,7 @@ class Run:
         prefix = f"{CHECKPOINT_STATE}/"
         keys = [name.removeprefix(prefix) for name in commit.rows if name.startswith(prefix)] if key is None else [key]
         datasets = {name: file[prefix + name] for name in keys}
-        return {name: to_tensor(item[kept[epoch]], torch_type(item)) for name, item in datasets.items()}
+        return {name: to_tensor(np.asarray(item[kept[epoch]]), torch_type(item)) for name, item in datasets.items()}
 
 
 def _kept_rows(file: h5py.File, commit: Commit) -> dict[int, int]:

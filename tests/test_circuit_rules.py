@@ -116,6 +116,22 @@ def test_rules_for_named_groups() -> None:
     assert mixture().with_rules({}) == mixture()
 
 
+def test_a_bias_rule_does_not_outlive_the_freezing_of_all_its_groups() -> None:
+    changed = mixture().with_rules({"pooled": None, "c1->f1": None})
+    assert changed.check().bias_rule("f1") is None
+    assert mixture().with_rules({"pooled": None}).bias_rule("f1") == BP()
+
+
+def test_a_copy_is_built_on_by_itself() -> None:
+    c = mixture()
+    twin = c.copy()
+    assert twin == c
+    twin.population("more", 2)
+    twin.connect("f1", "more", Dense())
+    assert c == mixture()
+    assert twin != c
+
+
 def test_nothing_but_rules_changes() -> None:
     c = circuits.load("mnist-conv")
     changed = c.with_rules(BP())

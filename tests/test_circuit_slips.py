@@ -9,13 +9,16 @@ from pathlib import Path
 
 #: what is written -> a part of what is said
 SLIPS = {
+    "c.with_rules('bp')": "with_rules: expected a rule such as GEVB(), None, or GROUP -> rule, got 'bp'",
+    "c.with_rules(BP)": "with_rules: expected a rule such as GEVB(), None, or GROUP -> rule, got <class",
+    "c.population('f1', True)": "'f1': a shape is (n,), (channels, height, width) or (channels, ...), got True",
     "Circuit(4, 10)": "readout must be a Readout such as OneHot(10), got 10",
     "Circuit((1, ...), OneHot(3))": "the shape of the input must be complete, got (1, Ellipsis)",
     "Circuit(4, OneHot(3), output_bias='channel')": "unknown output bias 'channel'; known: None, unit",
     "Circuit(4, OneHot(3.0))": "OneHot.classes must be an integer of at least 2, got 3.0",
     "c.population('f1', 2.5)": "'f1': a shape is (n,), (channels, height, width) or (channels, ...), got 2.5",
     "c.population('f1', 'abc')": "'f1': a shape is (n,), (channels, height, width) or (channels, ...), got 'abc'",
-    "c.population(3, 4)": "a name must be a non-empty text without '/', got 3",
+    "c.population(3, 4)": "a name must be a printable, non-empty text without '/', got 3",
     "c.population('f1', 4, gate=SignGate)": "'f1': gate must be a gate such as SignGate(), or None, got <class 'neuros",
     "c.population('f1', 4, bias_rule='gevb')": "'f1': bias_rule must be a rule, None or 'shared', got 'gevb'",
     "c.connect('input', 'output', Dense)": "'input->output': connectivity must be a connectivity such as Dense(), got",
@@ -26,7 +29,7 @@ SLIPS = {
     "Conv2d(2.5)": "kernel must be an integer >= 1, or (height, width) of such; got 2.5",
     "Conv2d((3, 3, 3))": "kernel must be an integer >= 1, or (height, width) of such; got (3, 3, 3)",
     "Circuit.from_dict(c.to_dict() | {'readout': None})": "expected the data of a readout, with its type, got None",
-    "Circuit.from_dict(c.to_dict() | {'K': '3'})": "K = 3 does not fit the readout",
+    "Circuit.from_dict(c.to_dict() | {'K': '3'})": "K must be a whole number of at least 1, got '3'",
     "Circuit.from_dict(c.to_dict() | {'groups': 3})": "circuit data are incomplete or malformed: TypeError",
 }
 

@@ -219,8 +219,9 @@ def test_odd_widths_are_refused(width: int, use: int) -> None:
 
 
 def test_a_scale_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="'scale' must be > 0: 0"):
-        HalfNormal(0.0)
+    for scale in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(CircuitError, match=f"HalfNormal.scale must be a positive number, got {scale}"):
+            HalfNormal(scale)
 
 
 def test_what_a_subclass_must_define_is_said() -> None:

@@ -99,7 +99,10 @@ def test_what_does_not_learn_has_no_learning_rate() -> None:
         (SGD(-0.1), "optimizer SGD.*: Invalid learning rate: -0.1"),
         (Adam(betas=(0.9, 1.5)), "optimizer Adam.*: Invalid beta parameter at index 1: 1.5"),
         (Adam(foreach=True), "optimizer Adam.*: `fused` and `foreach` cannot be `True` together"),
-        (Optimizer(torch.optim.Rprop, {"lr": 0.1, "betas": (0, 1)}), "optimizer Rprop.*: .*unexpected keyword.*'betas'"),
+        (
+            Optimizer(torch.optim.Rprop, {"lr": 0.1, "betas": (0, 1)}),
+            "optimizer Rprop.*: .*unexpected keyword.*'betas'",
+        ),
         # torch itself would take these two without a word, and the first without effect
         (SGD(0.1, groups={"f1->output": {"lrr": 1.0}}), "optimizer SGD for 'f1->output': .*unexpected keyword.*'lrr'"),
         (SGD(0.1, groups={"f1->output": {"lr": -1.0}}), "optimizer SGD for 'f1->output': Invalid learning rate: -1.0"),
@@ -110,6 +113,11 @@ def test_options_that_do_not_fit_are_refused(optimizer: Optimizer, text: str) ->
         optimizer.build(parameters())
     with pytest.raises(SimulationError, match=text):
         Simulator(circuit(), optimizer=optimizer)
+
+
+def test_an_optimizer_that_needs_more_than_gradients_is_refused() -> None:
+    with pytest.raises(SimulationError, match="optimizer LBFGS cannot be used here: .*closure"):
+        Simulator(circuit(), optimizer=Optimizer(torch.optim.LBFGS, {"lr": 0.1}))
 
 
 def test_a_record_of_the_options() -> None:

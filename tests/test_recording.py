@@ -108,6 +108,7 @@ def test_the_file_explains_itself(path: Path) -> None:
         "epochs": 1, "batch_size": 16, "checkpoint_every": 2, "eval_batch_size": 1000, "early_stop": True,
         "checkpoints": "all", "optimizer": {"type": "momentum", "lr": 0.05, "betas": [0.9, 0.999]},
         "given": {"preset": "tiny"},
+        "notes": {},
     }  # fmt: skip
     with h5py.File(path) as file:
         assert file["epochs/train_error"].attrs["about"].startswith("wrong fraction")
@@ -144,7 +145,7 @@ def test_weights_biases_and_gates_of_every_checkpoint(path: Path) -> None:
         assert np.array_equal(run.weights("input->output", epoch), state["weights/input->output"].numpy())
         assert np.array_equal(run.biases("output", epoch), state["biases/output"].numpy())
         assert np.array_equal(run.gates("output/t", epoch), state["gates/output/t"].numpy())
-    assert same_state(run.state(2), {k: t for k, t in photographer.states[2].items() if k[0] in "wbg"})
+    assert same_state(run.state(2), {k: t for k, t in photographer.states[2].items() if k[0] in "wbgf"})
     assert run.names("weights") == ("input->output",) and run.names("gates") == ("output/t",)
     assert run.names("optimizer") == ("momentum/input->output", "step/input->output")
 
@@ -648,7 +649,7 @@ def test_both_flags_are_refused(path: Path) -> None:
 def test_other_bad_arguments(path: Path) -> None:
     with pytest.raises(DataError, match="checkpoints: expected 'all', 'last' or 'none', found 'some'"):
         Recorder(path, checkpoints="some")
-    with pytest.raises(DataError, match="config: expected plain data for JSON, found something else"):
+    with pytest.raises(DataError, match="config or notes: expected plain data for JSON, found something else"):
         Recorder(path, config={"device": torch.device("cpu")})
     with pytest.raises(DataError, match="expected an existing folder, found none at .*missing; create it first"):
         Recorder(path.parent / "missing" / "run.h5")

@@ -143,7 +143,9 @@ def test_optimizer_errors() -> None:
     circuit = network(INPUTS, [], [4])
     with pytest.raises(UnknownNameError, match="optimizer of its own 'fc1->out'; did you mean 'fc1->output'"):
         Simulator(circuit, optimizer=SGD(0.1, groups={"fc1->out": {"lr": 1.0}}))
-    with pytest.raises(SimulationError, match="optimizer SGD: .*unexpected keyword argument 'betas'"):
+    with pytest.raises(
+        SimulationError, match="optimizer SGD cannot be used here: .*unexpected keyword argument 'betas'"
+    ):
         Simulator(circuit, optimizer=SGD(0.1, betas=(0.9, 0.99)))
     with pytest.raises(SimulationError, match="optimizer Adam: Invalid learning rate"):
         Simulator(circuit, optimizer=Adam(-1.0))
