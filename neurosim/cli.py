@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -152,11 +153,18 @@ def root(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def show(
     run: Annotated[Path, typer.Argument(help="A run file, finished, interrupted or still being written.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Settings and tables as JSON, for programs.")] = False,
 ) -> None:
     """Tell what a run file holds."""
     from neurosim.run_file import Run
 
-    print(Run(run).summary())
+    opened = Run(run)
+    if not as_json:
+        print(opened.summary())
+        return
+    tables = {name: getattr(opened, name).to_dict(orient="records") for name in ("epochs", "checkpoints")}
+    about = {key: value for key, value in opened.attributes.items() if key not in ("circuit", "config")}
+    print(json.dumps(about | {"config": opened.config, "status": opened.status} | tables, indent=1, default=str))
 
 
 @app.command("list")

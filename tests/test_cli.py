@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,9 @@ def test_options_toml_and_their_precedence(tmp_path):
     assert len(run.epochs) == 2
     assert '"BP"' in run.circuit_json and '"GEVB"' not in run.circuit_json and '"nonnegative"' not in run.circuit_json
     assert "batch size 32" in neurosim(tmp_path, "show", "run.h5")
+    shown = json.loads(neurosim(tmp_path, "show", "run.h5", "--json"))
+    assert shown["seed"] == 5 and shown["status"] == "finished" and shown["config"]["batch_size"] == 32
+    assert [row["test_error"] for row in shown["epochs"]] == list(run.epochs["test_error"])
 
 
 def test_rule_of_a_single_group(tmp_path):
