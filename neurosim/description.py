@@ -34,7 +34,7 @@ class Description:
         super().__init_subclass__(**options)
         if "kind" in cls.__dict__:
             _KNOWN.setdefault(cls.kind, {})
-        elif cls.kind:
+        elif cls.kind and not cls.__name__.startswith("_"):  # a private class is a base of others, not a member
             namesake = _KNOWN[cls.kind].get(cls.__name__)
             if namesake is not None and namesake.__module__ != cls.__module__:
                 raise CircuitError(
@@ -67,8 +67,9 @@ class Description:
         if name not in _KNOWN[cls.kind] and cls.entry_points:
             load_entry_points(cls.entry_points)
         if name not in _KNOWN[cls.kind]:
-            known = [each for each in _KNOWN[cls.kind] if not each.startswith("_")]
-            raise UnknownNameError(cls.kind, name, known, "; import the module that defines it, if there is one")
+            raise UnknownNameError(
+                cls.kind, name, _KNOWN[cls.kind], "; import the module that defines it, if there is one"
+            )
         member = _KNOWN[cls.kind][name]
         options = {key: _restored(value) for key, value in data.items() if key != "type"}
         try:

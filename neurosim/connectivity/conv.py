@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from attrs import field, frozen
+from attrs import frozen
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from neurosim.connectivity.base import (
-    Connectivity,
-    Shape,
-    as_kernel,
-    as_padding,
-    as_stride,
-    check_image_shape,
-    sliding_extent,
-)
-from neurosim.errors import CircuitError
+from neurosim.connectivity.base import Shape
+from neurosim.connectivity.sliding import _SlidingWindow
 
 #: below this many presynaptic channels, channels-last memory costs more than it brings
 _CHANNELS_LAST_FROM = 8
 
 
 @frozen
-class Conv2d(Connectivity):
+class Conv2d(_SlidingWindow):
     """Convolution with weights ``(channels, pre_channels, kernel, kernel)``, shared over positions.
 
     Args:
@@ -38,21 +30,8 @@ class Conv2d(Connectivity):
         (64, 28, 28)
     """
 
-    kernel: tuple[int, int] = field(converter=as_kernel)
-    stride: tuple[int, int] = field(default=(1, 1), converter=as_stride)
-    padding: tuple[int, int] = field(default=(0, 0), converter=as_padding)
-
-    def post_shape(self, pre: Shape, channels: int | None) -> Shape:
-        check_image_shape(self, pre)
-        if channels is None:
-            raise CircuitError("Conv2d needs a postsynaptic population whose number of channels is known")
-        return (channels, *sliding_extent(self, pre[1:], self.kernel, self.stride, self.padding))
-
     def weight_shape(self, pre: Shape, post: Shape) -> Shape:
         return (post[0], pre[0], *self.kernel)
-
-    def fan_in(self, pre: Shape) -> int:
-        return pre[0] * self.kernel[0] * self.kernel[1]
 
     def pre_axis(self, post: Shape) -> int:
         return 1

@@ -5,24 +5,16 @@ from __future__ import annotations
 from itertools import product
 
 import torch
-from attrs import field, frozen
+from attrs import frozen
 from jaxtyping import Float
 from torch import Tensor
 
-from neurosim.connectivity.base import (
-    Connectivity,
-    Shape,
-    as_kernel,
-    as_padding,
-    as_stride,
-    check_image_shape,
-    sliding_extent,
-)
-from neurosim.errors import CircuitError
+from neurosim.connectivity.base import Shape
+from neurosim.connectivity.sliding import _SlidingWindow
 
 
 @frozen
-class Local2d(Connectivity):
+class Local2d(_SlidingWindow):
     """Receptive fields as in :class:`Conv2d`, weights ``(channels, height, width, pre_channels, kernel, kernel)``.
 
     In memory the positions come first, so that all positions are one batched matrix product; activity made by a
@@ -33,21 +25,8 @@ class Local2d(Connectivity):
         (32, 28, 28, 1, 3, 3)
     """
 
-    kernel: tuple[int, int] = field(converter=as_kernel)
-    stride: tuple[int, int] = field(default=(1, 1), converter=as_stride)
-    padding: tuple[int, int] = field(default=(0, 0), converter=as_padding)
-
-    def post_shape(self, pre: Shape, channels: int | None) -> Shape:
-        check_image_shape(self, pre)
-        if channels is None:
-            raise CircuitError("Local2d needs a postsynaptic population whose number of channels is known")
-        return (channels, *self._extent(pre))
-
     def weight_shape(self, pre: Shape, post: Shape) -> Shape:
         return (*post, pre[0], *self.kernel)
-
-    def fan_in(self, pre: Shape) -> int:
-        return pre[0] * self.kernel[0] * self.kernel[1]
 
     def pre_axis(self, post: Shape) -> int:
         return 3
@@ -121,9 +100,6 @@ class Local2d(Connectivity):
                 updates.append(torch.bmm(moved, (patches * m).transpose(1, 2)))
         size = (height, width, modulator.shape[1], post.shape[1], pre_shape[0], *self.kernel)
         return torch.stack(updates, dim=1).view(size).permute(2, 3, 0, 1, 4, 5, 6)
-
-    def _extent(self, pre: Shape) -> tuple[int, int]:
-        return sliding_extent(self, pre[1:], self.kernel, self.stride, self.padding)
 
     def _patches(self, a: Tensor, pre: Shape) -> tuple[Tensor, list[int]]:
         """Receptive fields ``(positions, fan_in, *lead)`` and the order in which the leading axes come."""
