@@ -58,6 +58,14 @@ class PlasticityRule(Description):
 
     A subclass is a frozen attrs class that defines :meth:`form` and :meth:`credit`. Updates are gradients: an
     optimizer descends them. Summed over the batch; the error vector carries the ``1 / batch``.
+
+    The engine multiplies credit by the gate and by presynaptic activity, for every connectivity. At the output it
+    applies the exact gradient, whatever the rule. ``examples/your_own_rule.py`` is a whole rule; ``neurosim.testing``
+    holds the laws that rules keep. To use a rule by name on the command line, a package announces it as an entry point
+    of the group ``neurosim.rules``.
+
+    A rule may be asked about networks of vector units (one output unit, any K) and conventional ones (K = 1, several
+    output units); the forms BROADCAST and PER_UNIT exist in the first only, unless :meth:`refusal` says otherwise.
     """
 
     kind: ClassVar[str] = "rule"

@@ -42,6 +42,12 @@ def test_swap_rules_shows_that_hidden_layers_learn(tmp_path):
     assert (tmp_path / "swap_rules.png").stat().st_size > 10_000
 
 
+def test_your_own_rule(tmp_path):
+    printed = run(tmp_path, str(ROOT / "examples" / "your_own_rule.py"))
+    errors = {m[0]: float(m[1]) for m in re.findall(r"^(\w+)\(\) +test error +([0-9.]+)%", printed, re.M)}
+    assert set(errors) == {"RandomSigns", "GEVB"} and errors["GEVB"] < 10
+
+
 def test_readme_example(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)
