@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from neurosim import cli
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,3 +61,25 @@ def test_readme_example(tmp_path):
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")))
 def test_readme_links(link):
     assert (ROOT / link).exists()
+
+
+def test_readme_commands(tmp_path, monkeypatch):
+    """Every `neurosim train` line is understood and describes a circuit that exists; nothing is trained."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"## The command\n\n```sh\n(.*?)```", text, re.S).group(1)
+    lines = [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("neurosim train")]
+    assert len(lines) >= 5
+    (tmp_path / "my.toml").write_text('rule = "bp"\nout = "my.h5"\n')
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr(cli, "run_experiment", lambda experiment, path, **places: seen.append((experiment, path)))
+    for line in lines:
+        monkeypatch.setattr(sys, "argv", line)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0
+    assert len(seen) == len(lines)
+    for experiment, _ in seen:
+        assert experiment.build_circuit().groups
+    paths = {path for experiment, path in seen if experiment.circuit == "mnist-fc"}
+    assert len(paths) == 1, "the line that resumes must name the run of the line that trains"
