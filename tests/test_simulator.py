@@ -147,7 +147,7 @@ def test_optimizer_errors() -> None:
         SimulationError, match="optimizer SGD cannot be used here: .*unexpected keyword argument 'betas'"
     ):
         Simulator(circuit, optimizer=SGD(0.1, betas=(0.9, 0.99)))
-    with pytest.raises(SimulationError, match="optimizer Adam: Invalid learning rate"):
+    with pytest.raises(SimulationError, match="optimizer Adam cannot be used here: Invalid learning rate"):
         Simulator(circuit, optimizer=Adam(-1.0))
 
 
