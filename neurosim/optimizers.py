@@ -47,7 +47,7 @@ class Optimizer:
             UnknownNameError: ``groups`` names something that is not among them.
             SimulationError: the options do not fit the optimizer.
         """
-        self._refuse_unusable()
+        self._refuse_unusable(next(iter(parameters.values())).device)
         for name in self.groups:
             if name not in parameters:
                 raise UnknownNameError("group with an optimizer of its own", name, parameters)
@@ -65,13 +65,13 @@ class Optimizer:
         except (TypeError, ValueError, RuntimeError) as error:
             raise SimulationError(f"optimizer {self.kind.__name__}{where}: {error}") from error
 
-    def _refuse_unusable(self) -> None:
+    def _refuse_unusable(self, device: torch.device) -> None:
         """One step of a tiny parameter shows what would fail in the first step of learning."""
-        tiny = torch.zeros(1, device="cpu")
+        tiny = torch.zeros(1, device=device)
         tiny.grad = torch.zeros_like(tiny)
         try:
             self.kind([tiny], **self.options).step()
-        except (TypeError, RuntimeError, ValueError) as error:
+        except (TypeError, RuntimeError, ValueError, AssertionError) as error:
             raise SimulationError(f"optimizer {self.kind.__name__} cannot be used here: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
