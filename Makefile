@@ -29,7 +29,7 @@ help: ## list the targets
 
 .PHONY: demo
 demo: $(INSTALLED) ## install neurosim, train a small circuit, print its result and draw a picture
-	$(BIN)/neurosim train
+	$(BIN)/neurosim train --overwrite
 
 .PHONY: install
 install: $(INSTALLED) ## install neurosim into .venv, editable

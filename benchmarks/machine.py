@@ -10,9 +10,12 @@ from typing import Any
 
 import torch
 
+#: environment variables that change what is measured
+_TELLING = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
+
 
 def machine_facts() -> dict[str, Any]:
-    """Processor, cores, memory, versions and threads; nothing that names a host, a user or a folder."""
+    """Processor, cores, versions and threads; nothing that names a host, a user or a folder."""
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -21,6 +24,7 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "environment": {name: os.environ[name] for name in _TELLING if name in os.environ},
     }
 
 

@@ -49,7 +49,7 @@ def allocated_peak(step: Callable[[], object]) -> int:
         recorded.export_chrome_trace(str(trace))
         events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
     changes = sorted((e["args"]["Ev Idx"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
-    levels = list(itertools.accumulate(change for _, change in changes))
+    levels: list[int] = list(itertools.accumulate(change for _, change in changes))
     return max(levels) - levels[-1]
 
 
@@ -67,7 +67,7 @@ def resident_peak(step: Callable[[], object]) -> int | None:
 
 def _status(field: str) -> int:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    sizes: dict[str, str] = dict(line.split(":", 1) for line in lines)
+    sizes = dict(line.split(":", 1) for line in lines)
     return 1024 * int(sizes[field].split()[0])
 
 

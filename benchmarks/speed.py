@@ -49,7 +49,7 @@ class Settings:
     rounds: int = 7
     calls: int = 3
     product: int = 3072
-    images: int = 2000
+    images: int = 1000
     epochs: int = 3
 
 
