@@ -59,23 +59,21 @@ def test_speed_runs(tmp_path):
         assert found["epoch"]["steps"] == 3  # 20 images in batches of 8
         assert found["epoch"]["epoch_over_steps"]["min"] > 0
         work = found["multiply_adds"]["total"] / seconds["GEVB"][0]
-        assert found["share_of_peak"]["median"] == pytest.approx(
-            work / found["peak_multiply_adds_per_second"]["median"]
-        )
+        peak = found["peak_multiply_adds_per_second"]["median"]
+        assert found["share_of_peak"]["median"] == pytest.approx(work / peak)
 
 
 def test_memory_runs(tmp_path):
     out = tmp_path / "memory.json"
-    shown = run_script("memory.py", "--circuits", "mnist-lc", "--out", out)
+    shown = run_script("memory.py", "--circuits", "mnist-fc", "--out", out)
     refuse_places(out.read_text())
-    found = json.loads(out.read_text())["circuits"]["mnist-lc"]
-    assert set(found) == {"GEVB", "BP", "F.unfold, einsum", "F.unfold, bmm", "positions first, bmm"}
+    found = json.loads(out.read_text())["circuits"]["mnist-fc"]
+    assert set(found) == {"GEVB", "BP", "linear"}
     assert len({sizes["parameters"] for sizes in found.values()}) == 1
     for contestant, sizes in found.items():
         assert contestant in shown
         assert sizes["allocated"] > 0
         assert sizes["resident"] is None or sizes["resident"] >= 0
-    assert found["GEVB"]["allocated"] < found["F.unfold, bmm"]["allocated"]  # tensors, not the process: no noise
 
 
 @pytest.mark.parametrize("name", ["digits-fc", *NAMES, "cifar10-fc", "cifar10-conv", "cifar10-lc"])
