@@ -157,11 +157,6 @@ class CreditContext:
         """``h`` of the population, ``(batch, K, *units)``; the rule must list ``"pre_activation"`` in ``needs``."""
         return self._pathways.seen.activity.pre_activations[self.population]
 
-    @property
-    def components(self) -> int:
-        """K."""
-        return self._pathways.seen.circuit.K
-
     def local_errors(self, guesses: Tensor) -> Tensor:
         """The error vector of every guess as if it were the network's output: ``(batch, units, K)``, for both."""
         target = self.target.unsqueeze(1).expand_as(guesses)

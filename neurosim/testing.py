@@ -105,11 +105,6 @@ def updates_of(simulator: Simulator, seen: Presentation) -> dict[str, Tensor]:
     return out
 
 
-def _hidden(simulator: Simulator, updates: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    at_output = {group.name for group in simulator.circuit.into(OUTPUT)} | {f"bias of {OUTPUT}"}
-    return {name: update for name, update in updates.items() if name not in at_output}
-
-
 def _largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
     assert one.keys() == other.keys()
     return max(float((one[name] - other[name]).abs().max()) for name in one)
