@@ -10,12 +10,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import neurosim
-from neurosim.circuit_library import available_circuits
-from neurosim.datasets import available_datasets
-from neurosim.errors import DataError, NeurosimError
+from neurosim.cli_reproduce import reproduce
+from neurosim.errors import DataError, NeurosimError, UnknownNameError
 from neurosim.experiment import ConfigError, Experiment, read_settings
 from neurosim.observers import CheckpointRow, EpochRow, Observer, ProgressBar, Training
-from neurosim.plasticity import available_rules
 
 app = typer.Typer(
     add_completion=False,
@@ -167,30 +165,20 @@ def show(
     print(json.dumps(about | {"config": opened.config, "status": opened.status} | tables, indent=1, default=str))
 
 
+app.command()(reproduce)
+
+
 @app.command("list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="'circuits', 'rules' or 'datasets'; default: all.")] = None,
+    what: Annotated[str | None, typer.Argument(help="'circuits', 'rules', 'datasets', 'experiments'.")] = None,
 ) -> None:
-    """List circuits, rules and datasets, one line each."""
-    from neurosim.errors import UnknownNameError
+    """List circuits, rules with what their synapses must have access to, datasets, and published experiments."""
+    from neurosim.listing import LISTS
 
-    tables = {
-        "circuits": lambda: {name: _first_line(made) for name, made in available_circuits().items()},
-        "rules": lambda: {name: _first_line(made) for name, made in available_rules().items()},
-        "datasets": available_datasets,
-    }
-    if what is not None and what not in tables:
-        raise UnknownNameError("list", what, tables)
-    for kind in [what] if what is not None else tables:
-        print(kind)
-        rows = tables[kind]()
-        width = max(map(len, rows))
-        for name, line in rows.items():
-            print(f"  {name.ljust(width)}  {line}")
-
-
-def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "(undocumented)").strip().splitlines()[0]
+    if what is not None and what not in LISTS:
+        raise UnknownNameError("list", what, LISTS)
+    for kind in [what] if what is not None else LISTS:
+        print("\n".join([kind, *(f"  {line}" for line in LISTS[kind]())]))
 
 
 def main() -> NoReturn:

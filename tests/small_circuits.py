@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 
+import attrs
 import torch
 from torch import Tensor
 
-from neurosim import BP, Circuit, OneHot, PlasticityRule, Simulator
+from neurosim import BP, Binary, Circuit, OneHot, PlasticityRule, Simulator
 from neurosim.circuits import available_circuits, load
 from neurosim.plasticity import available_rules
 from neurosim.readout import Readout
@@ -41,11 +42,16 @@ def with_rule(circuit: Circuit, rule: str) -> Circuit:
     return circuit.with_rules(available_rules()[rule]())
 
 
-def components_for(rule: str) -> list[int]:
-    """For which of K = 10 and ten scalar outputs (K = 1) a registered rule is not refused; one at least."""
+def readouts_for(rule: str, loss: str | None = None) -> list[tuple[Readout, int]]:
+    """Outputs for which a registered rule is not refused, with K: one vector, ten scalars, one scalar; one at least."""
     instance = available_rules()[rule]()
-    circuits = {K: small("digits-fc", rule=BP(), readout=OneHot(10), K=K) for K in (10, 1)}
-    accepted = [K for K, c in circuits.items() if not any(instance.refusal(c, group) for group in c.groups.values())]
+    outputs: list[tuple[Readout, int]] = [(OneHot(10), 10), (OneHot(10), 1), (Binary(2), 1)]
+    circuits = [(small("digits-fc", rule=BP(), readout=readout, K=K), readout, K) for readout, K in outputs]
+    accepted = [
+        (readout if loss is None else attrs.evolve(readout, loss=loss), K)
+        for c, readout, K in circuits
+        if not any(instance.refusal(c, group) for group in c.groups.values())
+    ]
     assert accepted, f"the rule '{rule}' applies nowhere"
     return accepted
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurosim.feedback import ForwardSigns
+from neurosim.plasticity import available_rules
 from neurosim.rules import (
     BP,
     DFA,
@@ -28,3 +29,9 @@ test_kickback = rule_laws(Kickback())
 test_node_perturbation = rule_laws(NodePerturbation())
 test_local_error = rule_laws(LocalError())
 test_three_factor_hebbian = rule_laws(ThreeFactorHebbian())
+
+
+def test_every_registered_rule_is_under_the_laws() -> None:
+    """A rule that is announced and not listed above would be tested by nobody."""
+    ours = {rule for rule in available_rules().values() if rule.__module__.startswith("neurosim.")}
+    assert ours == {BP, DFA, FA, GEVB, Kickback, LocalError, NodePerturbation, SignSymmetric, ThreeFactorHebbian}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from small_circuits import batch_for, scatter_biases, small, with_rule
+from small_circuits import batch_for, readouts_for, scatter_biases, small, with_rule
 from torch import Tensor
 
 from neurosim import BP, GEVB, SGD, Adam, Circuit, Dense, HalfNormal, OneHot, SignGate, Simulator
@@ -87,7 +87,8 @@ def test_predict_and_score_agree_with_the_step(simulator: Simulator) -> None:
 
 @pytest.mark.parametrize("rule", available_rules())
 def test_learn_descends_its_updates(rule: str) -> None:
-    circuit = with_rule(small("digits-fc", "mixed"), rule)
+    (readout, K), *_ = readouts_for(rule)
+    circuit = with_rule(small("digits-fc", "mixed", BP(), readout, K), rule)
     simulator = Simulator(circuit, seed=1, optimizer=SGD(0.5))
     data = batch_for(simulator.circuit, 5)
     before, probed = copied(simulator.weights), simulator.probe(*data)

@@ -1,0 +1,269 @@
+"""Running published experiments again, in a folder that can be left and come back to at any moment.
+
+The folder holds ``reproduction.json`` (what all its runs have in common), one run file for each experiment and seed,
+``runs/NAME/seedS.h5``, and the report, ``table.md`` for people and ``table.json`` for programs.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from attrs import field, frozen
+
+from neurosim import __version__
+from neurosim.datasets import load_dataset
+from neurosim.errors import DataError, NeurosimError
+from neurosim.observers import EpochRow, Observer, Training
+from neurosim.optimizers import Adam
+from neurosim.published import PublishedExperiment, published_experiments
+from neurosim.recording import Recorder
+from neurosim.run_file import Run
+from neurosim.simulator import Simulator
+from neurosim.training import Trainer
+
+FORMAT, FORMAT_VERSION = "neurosim-reproduction", 1
+
+
+@frozen
+class Settings:
+    """What all runs of a folder have in common.
+
+    Attributes:
+        neurosim: version of the package.
+        precision: as in :class:`~neurosim.simulator.Simulator`.
+        checkpoints: ``"last"`` keeps the weights of the last epoch only, ``"all"`` those of every checkpoint.
+        train_examples, test_examples: use only so many; None for all. A shortened run is never the full protocol.
+    """
+
+    neurosim: str = __version__
+    precision: str = "float32"
+    checkpoints: str = "last"
+    train_examples: int | None = None
+    test_examples: int | None = None
+
+
+@frozen
+class Task:
+    """One run of one experiment."""
+
+    experiment: str
+    seed: int
+    epochs: int
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{self.experiment} seed {self.seed}"
+
+
+@frozen
+class Reproduction:
+    """A folder of runs of published experiments.
+
+    Args:
+        folder: is made if need be.
+        settings: must agree with those of an existing folder.
+        resume: add to an existing folder; without it only an empty or new one is taken.
+
+    Raises:
+        DataError: a folder with other settings or of another version, one that is not empty without ``resume``, or
+            none with it.
+    """
+
+    folder: Path = field(converter=Path)
+    settings: Settings = field(factory=Settings)
+    resume: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.record.exists():
+            refuse_other_settings(self.record, self.settings)
+            if not self.resume:
+                raise DataError(
+                    f"{self.folder}: this folder holds a reproduction already; continue it with --resume, "
+                    "or name another folder with --out"
+                )
+        elif self.resume:
+            raise DataError(
+                f"{self.folder}: expected a reproduction to resume, but there is no {self.record.name} here"
+            )
+        elif self.folder.exists() and any(self.folder.iterdir()):
+            raise DataError(
+                f"{self.folder}: expected a new or empty folder, found other files; name another with --out"
+            )
+
+    @property
+    def record(self) -> Path:
+        """The file that says what all runs have in common."""
+        return self.folder / "reproduction.json"
+
+    def path(self, experiment: str, seed: int) -> Path:
+        """Where the run of an experiment and seed is recorded."""
+        return self.folder / "runs" / experiment / f"seed{seed}.h5"
+
+    def tasks(self, experiments: Sequence[PublishedExperiment], seeds: Sequence[int], epochs: int | None) -> list[Task]:
+        """The runs that are still to make or to continue, all experiments' first seeds first.
+
+        Args:
+            epochs: in all, those already trained included; None for the protocol's.
+        """
+        wanted = [
+            Task(experiment.name, seed, epochs or experiment.protocol.epochs, self.path(experiment.name, seed))
+            for seed in seeds
+            for experiment in experiments
+        ]
+        return [task for task in wanted if not is_complete(task)]
+
+    def run(
+        self,
+        tasks: Sequence[Task],
+        *,
+        jobs: int = 1,
+        data_dir: Path | None = None,
+        device: str = "cpu",
+        say: Callable[[str], None] = print,
+        after_each: Callable[[], object] = lambda: None,
+    ) -> list[str]:
+        """Make or continue the runs; one that fails does not stop the others.
+
+        Args:
+            jobs: how many at a time, each in a process of its own; they share the cores.
+            say: is told of the progress, line by line (of a process of its own: printed).
+            after_each: is called after every run, for example to write the report.
+
+        Returns:
+            What failed, and why.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        about = {"format": FORMAT, "version": FORMAT_VERSION, "settings": attrs.asdict(self.settings)}
+        write_whole(self.record, json.dumps(about, indent=1) + "\n")
+        arguments = [(task, self.settings, data_dir, device) for task in tasks]
+        failed = []
+        for task, problem in _one_by_one(arguments) if jobs == 1 else _side_by_side(arguments, jobs):
+            if problem is not None:
+                failed.append(f"{task}: {problem}")
+                say(f"FAILED {failed[-1]}")
+            after_each()
+        return failed
+
+
+Argument = tuple[Task, Settings, Path | None, str]
+Outcome = tuple[Task, str | None]
+
+
+def _one_by_one(arguments: Sequence[Argument]) -> Iterator[Outcome]:
+    for one in arguments:
+        yield one[0], run_task(*one)
+
+
+def _side_by_side(arguments: Sequence[Argument], jobs: int) -> Iterator[Outcome]:
+    """In processes that are started afresh, because a forked one may hang in torch's threads."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+        waiting = {pool.submit(run_task, *one): one[0] for one in arguments}
+        for done in as_completed(waiting):
+            error = done.exception()
+            yield waiting[done], done.result() if error is None else f"{type(error).__name__}: {error}"
+
+
+def run_task(task: Task, settings: Settings, data_dir: Path | None, device: str) -> str | None:
+    """Make or continue one run; returns what went wrong, as text, because not every error survives being sent."""
+    try:
+        trainer_for(task, settings, data_dir, device).run()
+    except NeurosimError as error:
+        return str(error)
+    return None
+
+
+def trainer_for(task: Task, settings: Settings, data_dir: Path | None, device: str = "cpu") -> Trainer:
+    """What trains one run by the published protocol, recorder included."""
+    experiment = published_experiments()[task.experiment]
+    protocol = experiment.protocol
+    dataset = load_dataset(experiment.dataset, data_dir)
+    if settings.train_examples is not None or settings.test_examples is not None:
+        dataset = dataset.subset(train=settings.train_examples, test=settings.test_examples)
+    simulator = Simulator(
+        experiment.build(),
+        device=device,
+        precision=settings.precision,
+        seed=task.seed,
+        optimizer=Adam(protocol.learning_rate),
+    )
+    task.path.parent.mkdir(parents=True, exist_ok=True)
+    recorder = Recorder(
+        task.path,
+        notes={"experiment": task.experiment},
+        checkpoints=settings.checkpoints,
+        resume=task.path.exists(),
+    )
+    return Trainer(
+        simulator,
+        dataset,
+        epochs=task.epochs,
+        batch_size=protocol.batch_size,
+        checkpoint_every=protocol.checkpoint_every,
+        observers=[recorder, _Lines(str(task))],
+    )
+
+
+@frozen
+class _Lines(Observer):
+    """A line per epoch that says whose it is."""
+
+    name: str
+
+    def on_epoch(self, trainer: Training, row: EpochRow) -> None:
+        print(f"{self.name}: epoch {row.epoch}/{trainer.epochs}, test error {row.test_error:.2%}", flush=True)
+
+
+def is_complete(task: Task) -> bool:
+    """Whether the run has all the epochs wanted, or stopped early because the protocol says so."""
+    if not task.path.exists():
+        return False
+    run = Run(task.path)
+    return run.epoch >= task.epochs or stopped_early(run)
+
+
+def stopped_early(run: Run) -> bool:
+    """Whether the training set was learned without a mistake, at a checkpoint."""
+    checkpoints = run.checkpoints
+    return run.finished and len(checkpoints) > 0 and float(checkpoints["train_error"].iloc[-1]) == 0.0
+
+
+def refuse_other_settings(record: Path, settings: Settings) -> None:
+    """Raise where a folder was made by another version or with other settings."""
+    try:
+        about: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        known, version, before = about["format"] == FORMAT, about["version"], dict(about["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{record}: expected the record of a reproduction, but it cannot be read: {error}") from error
+    if not known or version != FORMAT_VERSION:
+        raise DataError(
+            f"{record}: expected format '{FORMAT}' version {FORMAT_VERSION}, found '{about['format']}' {version}; "
+            "name another folder with --out"
+        )
+    now = attrs.asdict(settings)
+    different = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key)
+    ]
+    if different:
+        raise DataError(
+            f"{record.parent}: its runs were made with other settings, and a table must not mix them: "
+            f"{'; '.join(different)}. Use the same settings, or name another folder with --out"
+        )
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All or nothing: an interruption leaves the old file."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
