@@ -1,0 +1,30 @@
+"""The networks of Tables 1 and 2 at their full width; minutes on a cpu, so not part of `make test`."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from neurosim import Adam, Simulator
+from neurosim.published import published_experiments
+
+STEPS = 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", published_experiments())
+def test_twenty_steps_without_a_warning(name: str) -> None:
+    """Warnings are errors here. The images are noise, so only that learning goes on is asked for."""
+    experiment = published_experiments()[name]
+    simulator = Simulator(experiment.build(), seed=0, optimizer=Adam(experiment.protocol.learning_rate))
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    shape = (experiment.protocol.batch_size, *simulator.circuit.inputs)
+    images = torch.randint(256, shape, generator=generator, dtype=torch.uint8, device="cpu")
+    labels = torch.randint(10, shape[:1], generator=generator, device="cpu")
+    before = {group: weight.clone() for group, weight in simulator.weights.items()}
+    losses = [float(simulator.learn(images, labels).loss) for _ in range(STEPS)]
+    assert all(loss == loss for loss in losses) and losses[-1] < losses[0]
+    for group, weight in simulator.weights.items():
+        assert bool(weight.isfinite().all()) and not torch.equal(weight, before[group]), group
+        if simulator.circuit.groups[group].sign == "nonnegative":
+            assert bool((weight >= 0).all())

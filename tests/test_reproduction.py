@@ -1,0 +1,244 @@
+"""`neurosim reproduce`, on published numbers of another package that takes seconds to measure."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from neurosim.cli_reproduce import read_seeds
+from neurosim.errors import DataError
+from neurosim.experiment import ConfigError
+from neurosim.published import Protocol, PublishedExperiment
+from neurosim.reproduction import Reproduction, Settings
+from neurosim.reproduction_table import Cell, MeasuredRun, as_json, as_markdown
+from neurosim.run_file import Run
+
+COMMAND = [sys.executable, "-W", "error", "-m", "neurosim.cli", "reproduce"]
+PLUGIN = """
+from neurosim import circuits
+from neurosim.published import Protocol, PublishedExperiment
+
+def experiment(name, dataset, circuit, **options):
+    build = lambda: circuits.load(circuit, **options)
+    return PublishedExperiment(name, dataset, build, 5.0, None, Protocol(epochs=3, checkpoint_every=2, runs=2))
+
+def tables():
+    for sign in ("mixed", "nonnegative"):
+        yield experiment(f"digits/{sign}/gevb", "digits", "digits-fc", sign=sign, widths=(8, 6))
+    yield experiment("misfit/gevb", "digits", "mnist-fc", widths=(4, 4))
+"""
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder on the path of Python, with a package that announces published experiments."""
+    folder = tmp_path / "site"
+    info = folder / "digits_tables-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "digits_tables.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: digits-tables\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[neurosim.experiments]\ndigits = digits_tables:tables\n")
+    return folder
+
+
+def environment(package: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if key not in ("NEUROSIM_DATA", "PYTHONPATH")}
+    return kept | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(package)}
+
+
+def reproduce(package: Path, *options: str, code: int = 0) -> str:
+    """Run the command beside the package; what it printed, on stderr where it failed to start."""
+    done = subprocess.run(
+        [*COMMAND, *options], cwd=package.parent, capture_output=True, text=True, env=environment(package)
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def table(package: Path, folder: str) -> dict[str, Any]:
+    data = json.loads((package.parent / folder / "table.json").read_text())
+    return {cell["experiment"]: cell for cell in data["cells"]}
+
+
+def errors(package: Path, folder: str) -> dict[str, list[list[float]]]:
+    return {name: [run["test_errors"] for run in cell["runs"]] for name, cell in table(package, folder).items()}
+
+
+def test_in_one_go_or_in_several(package: Path) -> None:
+    """Two epochs, then a third and another seed, come to the numbers of three epochs at once; nothing is repeated."""
+    reproduce(package, "digits/mixed", "--epochs", "2", "--seeds", "1", "--out", "parts")
+    first = errors(package, "parts")
+    assert [len(run) for runs in first.values() for run in runs] == [2]
+    printed = reproduce(package, "digits", "--seeds", "2", "--jobs", "2", "--out", "parts", "--resume")
+    assert "2 experiments, 2 seeds: 4 runs to make or continue" in printed
+    assert "digits/mixed/gevb seed 0: epoch 3/3" in printed and "mixed/gevb seed 0: epoch 2/3" not in printed
+    assert errors(package, "parts")["digits/mixed/gevb"][0][:2] == first["digits/mixed/gevb"][0]
+    reproduce(package, "digits", "--seeds", "2", "--out", "whole")
+    assert errors(package, "parts") == errors(package, "whole")
+    assert [cell["full_protocol"] for cell in table(package, "parts").values()] == [True, True]
+    text = (package.parent / "parts" / "table.md").read_text()
+    assert text.count("| FULL") == 2 and text in printed
+
+    runs = sorted((package.parent / "parts").rglob("*.h5"))
+    before = [path.read_bytes() for path in runs]
+    printed = reproduce(package, "digits", "--seeds", "2", "--out", "parts", "--resume")
+    assert "0 runs to make or continue" in printed and "epoch 3/3" not in printed
+    assert [path.read_bytes() for path in runs] == before
+
+
+def test_killed_and_continued(package: Path) -> None:
+    options = ["digits/mixed", "--epochs", "3", "--seeds", "1", "--out"]
+    process = subprocess.Popen(
+        [*COMMAND, *options, "killed"], cwd=package.parent, env=environment(package), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    next(line for line in process.stdout if "epoch 1/3" in line)
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    reproduce(package, *options, "killed", "--resume")
+    reproduce(package, *options, "whole")
+    assert errors(package, "killed") == errors(package, "whole")
+
+
+def test_one_that_fails_does_not_stop_the_others(package: Path) -> None:
+    printed = reproduce(package, "misfit", "digits/mixed", "--epochs", "1", "--seeds", "1", "--out", "x", code=1)
+    assert "FAILED misfit/gevb seed 0: dataset 'digits': expected images of (1, 28, 28)" in printed
+    assert list(errors(package, "x")) == ["digits/mixed/gevb"]
+
+
+def test_shortened_data_is_said_and_not_mixed(package: Path) -> None:
+    short = ["digits/mixed", "--seeds", "2", "--out", "short", "--train-examples", "64", "--test-examples", "32"]
+    reproduce(package, *short)
+    assert table(package, "short")["digits/mixed/gevb"]["full_protocol"] is False
+    before = {path: path.read_bytes() for path in (package.parent / "short").rglob("*") if path.is_file()}
+    refused = reproduce(package, "digits/mixed", "--out", "short", "--resume", code=1)
+    assert "its runs were made with other settings" in refused and "train_examples was 64, is None" in refused
+    assert {path: path.read_bytes() for path in before} == before
+    shown = reproduce(package, "--report", *short[1:])
+    assert (package.parent / "short" / "table.md").read_text() in shown
+
+
+# -- folders that are refused --------------------------------------------------------------------------------------
+
+
+def folder_with(tmp_path: Path, record: str) -> Path:
+    (tmp_path / "reproduction.json").write_text(record)
+    return tmp_path
+
+
+RECORD = {"format": "neurosim-reproduction", "version": 1, "settings": {"neurosim": "0.0.1", "precision": "float32"}}
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        (json.dumps(RECORD), "neurosim was '0.0.1', is "),
+        (json.dumps(RECORD | {"version": 7}), "version 1, found 'neurosim-reproduction' 7"),
+        (json.dumps(RECORD | {"format": "cake"}), "found 'cake' 1"),
+        ("{", "expected the record of a reproduction, but it cannot be read"),
+        ("[]", "expected the record of a reproduction, but it cannot be read"),
+    ],
+)
+def test_another_version_or_no_record(tmp_path: Path, record: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Reproduction(folder_with(tmp_path, record), resume=True)
+    assert (tmp_path / "reproduction.json").read_text() == record
+
+
+def test_an_existing_folder_needs_resume(tmp_path: Path) -> None:
+    Reproduction(tmp_path / "new").run([])
+    with pytest.raises(DataError, match="holds a reproduction already; continue it with --resume"):
+        Reproduction(tmp_path / "new")
+    with pytest.raises(DataError, match="precision was 'float32', is 'float64'"):
+        Reproduction(tmp_path / "new", Settings(precision="float64"), resume=True)
+    assert Reproduction(tmp_path / "new", resume=True).folder == tmp_path / "new"
+
+
+def test_nothing_to_resume_and_a_strangers_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a reproduction to resume, but "):
+        Reproduction(tmp_path / "absent", resume=True)
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(DataError, match="expected a new or empty folder"):
+        Reproduction(tmp_path)
+
+
+# -- arithmetic ----------------------------------------------------------------------------------------------------
+
+
+def experiment(**protocol: int) -> PublishedExperiment:
+    def never() -> Any:
+        raise AssertionError("a table needs no circuit")
+
+    return PublishedExperiment("t/x", "digits", never, 2.0, None, Protocol(**{"epochs": 5, "runs": 2} | protocol))
+
+
+def measured(seed: int, *test_errors: float, stopped: bool = False) -> MeasuredRun:
+    return MeasuredRun(seed, test_errors, stopped, 1.0)
+
+
+def test_a_cell_by_hand() -> None:
+    cell = Cell(experiment(), (measured(0, 9, 4, 3, 2, 2.5), measured(1, 9, 5, 4, 3)))
+    assert cell.epochs == 4 and cell.last == (2, 3)
+    assert cell.mean == 2.5 and cell.difference == 0.5
+    assert cell.std == pytest.approx(0.5**0.5, abs=1e-12)
+    assert cell.last_three == pytest.approx((3 + 4) / 2, abs=1e-12)
+    assert cell.standard_error == pytest.approx(0.5**0.5, abs=1e-12)  # s sqrt(1/2 + 1/2)
+    assert cell.exceeds_spread is False and not cell.full_protocol
+    far = Cell(experiment(), (measured(0, 3.5), measured(1, 3.6)))
+    assert far.exceeds_spread is True
+
+
+def test_a_single_run_has_no_spread() -> None:
+    cell = Cell(experiment(runs=1), (measured(0, 9, 4, 3, 2, 2.5),))
+    assert (cell.std, cell.standard_error, cell.exceeds_spread) == (None, None, None)
+    assert cell.full_protocol
+    assert "A single run, whose spread is not known:\n- t/x: +0.50" in as_markdown([cell])
+
+
+def test_full_protocol() -> None:
+    whole, stopped, short = measured(0, 5, 4, 3, 2, 1), measured(1, 5, 4, stopped=True), measured(2, 5, 4)
+    assert Cell(experiment(), (whole, stopped)).full_protocol
+    assert Cell(experiment(), (whole, stopped)).epochs == 5
+    assert Cell(experiment(), (whole, stopped)).last == (1, 4), "a run with nothing left to learn keeps its last"
+    assert not Cell(experiment(), (whole, short)).full_protocol
+    assert not Cell(experiment(), (whole,)).full_protocol
+    assert not Cell(experiment(), (whole, stopped), shortened=True).full_protocol
+    assert Cell(experiment(), (stopped, measured(3, 7, 6, 5, stopped=True))).epochs == 3
+
+
+def test_a_table_of_nothing() -> None:
+    assert "none here" in as_markdown([]) and json.loads(as_json([], Settings()))["cells"] == []
+
+
+@pytest.mark.parametrize("text", ["", "0", "a", "1,1", "-1", "1;2", ","])
+def test_seeds_that_are_none(text: str) -> None:
+    with pytest.raises(ConfigError, match="--seeds: expected"):
+        read_seeds(text)
+
+
+# -- the paper's own -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif("NEUROSIM_DATA" not in os.environ, reason="needs the real MNIST: NEUROSIM_DATA is not set")
+def test_a_corner_of_table_1(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--table", "1", "--architecture", "fc", "--network", "conventional", "--sign", "mixed", "--epochs"]
+        + ["1", "--seeds", "1", "--train-examples", "2000", "--test-examples", "500", "--out", "corner"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run = Run(tmp_path / "corner" / "runs" / "table1/fc/conventional/mixed/bp" / "seed0.h5")
+    assert run.config["notes"] == {"experiment": "table1/fc/conventional/mixed/bp"}
+    assert float(run.epochs["test_error"].iloc[-1]) < 0.5
+    assert "| table1/fc/conventional/mixed/dfa | 2.09 " in (tmp_path / "corner" / "table.md").read_text()
