@@ -14,6 +14,7 @@ from neurosim.cli_reproduce import reproduce
 from neurosim.errors import DataError, NeurosimError, UnknownNameError
 from neurosim.experiment import ConfigError, Experiment, read_settings
 from neurosim.observers import CheckpointRow, EpochRow, Observer, ProgressBar, Training
+from neurosim.plasticity import rule_named
 
 app = typer.Typer(
     add_completion=False,
@@ -166,6 +167,33 @@ def show(
 
 
 app.command()(reproduce)
+
+
+@app.command()
+def align(
+    runs: Annotated[list[Path], typer.Argument(help="Run files, recorded with the weights of every checkpoint.")],
+    rule: Annotated[
+        str | None, typer.Option(help="Whose credit. [default: the rule that each layer learned by]")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=1, help="The first so many training images.")] = 128,
+    dataset: Annotated[str | None, typer.Option(help="Dataset or .h5 file. [default: the run's]")] = None,
+    data_dir: Annotated[Path | None, typer.Option(envvar="NEUROSIM_DATA", help="Folder of datasets.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Measure the angle between a rule's credit and the gradient's, in degrees, at every checkpoint of a run."""
+    from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
+    from neurosim.run_file import Run
+
+    named = None if rule is None else rule_named(rule)
+    measured = {}
+    for path in runs:
+        found = run_alignment(Run(path), rule=named, examples=examples, data_dir=data_dir, dataset=dataset)
+        measured[str(path)] = to_plain(found)
+        if not as_json:
+            print(f"{path}: degrees between the credit of {named or 'each rule'} and of BP, {examples} examples")
+            print(as_text(found))
+    if as_json:
+        print(json.dumps(measured, indent=1))
 
 
 @app.command("list")

@@ -1,0 +1,85 @@
+"""Alignment from a run file equals what was there while training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from neurosim import BP, GEVB, Simulator, circuits
+from neurosim.analysis import gradient_alignment
+from neurosim.analysis.run_alignment import as_text, run_alignment
+from neurosim.cli import app
+from neurosim.datasets import load_dataset
+from neurosim.errors import DataError
+from neurosim.observers import CheckpointRow, Observer, Training
+from neurosim.recording import Recorder
+from neurosim.rules import DFA
+from neurosim.run_file import Run
+from neurosim.training import Trainer
+
+DATA = load_dataset("digits").subset(train=200, test=50)
+
+
+class Watcher(Observer):
+    """Measures at every checkpoint, while training."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, dict[str, float]] = {}
+
+    def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
+        first = DATA.train.first(128)
+        assert isinstance(trainer.simulator, Simulator)
+        self.seen[row.epoch] = gradient_alignment(trainer.simulator, first.images, first.labels)
+
+
+def trained(path: Path, rule, checkpoints: str = "all") -> Watcher:
+    watcher = Watcher()
+    simulator = Simulator(circuits.load("digits-fc", widths=(12, 8), rule=rule), seed=2)
+    recorder = Recorder(path, checkpoints=checkpoints)
+    Trainer(simulator, DATA, epochs=3, checkpoint_every=2, observers=[recorder, watcher]).run()
+    return watcher
+
+
+@pytest.mark.parametrize("rule", [GEVB(), DFA()], ids=str)
+def test_after_the_fact_equals_while_training(tmp_path: Path, rule) -> None:
+    watcher = trained(tmp_path / "run.h5", rule)
+    found = run_alignment(Run(tmp_path / "run.h5"))
+    assert [each.epoch for each in found] == [0, 2, 3]
+    for each in found:
+        assert each.degrees.keys() == watcher.seen[each.epoch].keys() == {"fc1", "fc2"}
+        assert all(abs(each.degrees[name] - watcher.seen[each.epoch][name]) < 1e-9 for name in each.degrees)
+    assert found[0].degrees != found[-1].degrees
+
+
+def test_bp_is_aligned_with_itself(tmp_path: Path) -> None:
+    trained(tmp_path / "run.h5", GEVB(), "last")
+    (only,) = run_alignment(Run(tmp_path / "run.h5"), rule=BP())
+    assert only.epoch == 3 and all(degrees < 0.01 for degrees in only.degrees.values())
+    assert as_text([only]).splitlines()[0].split() == ["epoch", "fc1", "fc2"]
+
+
+def test_a_run_without_weights(tmp_path: Path) -> None:
+    trained(tmp_path / "run.h5", GEVB(), "none")
+    with pytest.raises(DataError, match="no weights were kept; record with checkpoints='all'"):
+        run_alignment(Run(tmp_path / "run.h5"))
+
+
+def test_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path / "run.h5", GEVB())
+    other = load_dataset("digits").subset(train=100)
+    monkeypatch.setattr("neurosim.analysis.run_alignment.load_dataset", lambda name, folder: other)
+    with pytest.raises(DataError, match="it was trained on other images than those of dataset 'digits'"):
+        run_alignment(Run(tmp_path / "run.h5"))
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.h5"
+    watcher = trained(path, GEVB())
+    app(["align", str(path), "--json"], standalone_mode=False)
+    (rows,) = json.loads(capsys.readouterr().out).values()
+    assert [row["epoch"] for row in rows] == [0, 2, 3]
+    assert rows[-1]["degrees"] == pytest.approx(watcher.seen[3], abs=1e-9)
+    app(["align", str(path), "--rule", "bp"], standalone_mode=False)
+    assert "degrees between the credit of BP() and of BP, 128 examples" in capsys.readouterr().out
