@@ -13,9 +13,10 @@ from neurosim.description import Description
 from neurosim.errors import CircuitError
 
 #: Within these bounds one fused pass per component is faster than a product of the size of h and a sum over it: few
-#: components, and an activity that does not fit into cache.
+#: components, and an activity that does not fit into the nearest caches. (If h has another memory order than its shape
+#: the sum is slow at any size.)
 _COMPONENTS_IN_A_LOOP = 32
-_LARGE = 2**21
+_LARGE = 2**18
 
 
 class Gate(Description):
@@ -80,7 +81,7 @@ def dot_over_components(
         h: ``(batch, K, *units)``.
     """
     components = h.shape[1]
-    if components > _COMPONENTS_IN_A_LOOP or h.numel() < _LARGE:
+    if components > _COMPONENTS_IN_A_LOOP or (h.numel() < _LARGE and h.is_contiguous()):
         return (t * h).sum(1)
     total = h[:, 0] * t[0]
     for mu in range(1, components):

@@ -52,8 +52,10 @@ def test_many_components_give_what_few_give(components: int, batch: int, spatial
     units = (4, 2, 3) if spatial else (4,)
     t, h = integers((components, *units), seed), integers((batch, components, *units), seed + 1)
     before = h.clone()
-    assert torch.equal(dot_over_components(t, h), torch.einsum("m...,bm...->b...", t, h))
-    assert torch.equal(h, before), "h is used afterwards"
+    units_first = h.movedim((0, 1), (-1, -2)).contiguous().movedim((-1, -2), (0, 1))
+    for ordered in (h, units_first):  # one sum, or a pass per component
+        assert torch.equal(dot_over_components(t, ordered), torch.einsum("m...,bm...->b...", t, h))
+        assert torch.equal(ordered, before), "h is used afterwards"
 
 
 @given(st.integers(1, 12), st.integers(1, 20), st.integers(0, 1000))
