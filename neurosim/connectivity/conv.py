@@ -14,6 +14,8 @@ from neurosim.connectivity.sliding import _SlidingWindow
 
 #: below this many presynaptic channels, channels-last memory costs more than it brings
 _CHANNELS_LAST_FROM = 8
+#: from as many postsynaptic channels per presynaptic unit of a field, writing all fields to memory pays on the cpu
+_CHANNELS_PER_INPUT = 4
 
 
 @frozen
@@ -45,7 +47,13 @@ class Conv2d(_SlidingWindow):
         self, weight: Tensor | None, a: Float[Tensor, "*lead c h w"], pre: Shape
     ) -> Float[Tensor, "*lead channels height width"]:
         assert weight is not None
-        drive = F.conv2d(_images(a, pre), weight, stride=self.stride, padding=self.padding)
+        small = pre[0] < _CHANNELS_LAST_FROM and _CHANNELS_PER_INPUT * self.fan_in(pre) <= weight.shape[0]
+        if small and a.device.type == "cpu":
+            # one matrix product an image is up to five times faster here than the cpu's convolution
+            patches = F.unfold(a.reshape(-1, *pre), self.kernel, stride=self.stride, padding=self.padding)
+            drive = torch.matmul(weight.flatten(1), patches).unflatten(2, self.post_shape(pre, weight.shape[0])[1:])
+        else:
+            drive = F.conv2d(_images(a, pre), weight, stride=self.stride, padding=self.padding)
         unfolded: Tensor = drive.unflatten(0, a.shape[:-3])
         return unfolded
 
@@ -92,7 +100,6 @@ class Conv2d(_SlidingWindow):
 
 def _images(a: Tensor, pre: Shape) -> Tensor:
     """All leading axes as one, in the memory order that suits the number of channels."""
-    images = a.reshape(-1, *pre)
     if pre[0] < _CHANNELS_LAST_FROM:
-        return images
-    return images.contiguous(memory_format=torch.channels_last)
+        return a.reshape(-1, *pre)
+    return a.movedim(-3, -1).reshape(-1, *pre[1:], pre[0]).movedim(-1, 1)  # one copy at most, whatever the order
