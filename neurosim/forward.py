@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
+from neurosim.connectivity.base import empty_in_order_of
 from neurosim.synapses import Synapses
 from neurosim.tensors import CircuitTensors
 
@@ -58,6 +58,27 @@ class Activity:
     gates: dict[str, Tensor] = field(factory=dict)
     pre_activations: dict[str, Tensor] = field(factory=dict)
 
+    def with_room_for(self, batch: int) -> Activity:
+        """Empty tensors for a whole batch, of which this is a slice."""
+        return Activity(
+            output=_room(self.output, batch),
+            activations={name: _room(tensor, batch) for name, tensor in self.activations.items()},
+            gates={name: _room(tensor, batch) for name, tensor in self.gates.items()},
+            pre_activations={name: _room(tensor, batch) for name, tensor in self.pre_activations.items()},
+        )
+
+    def put(self, start: int, part: Activity) -> None:
+        """Copy a slice of the batch, from example ``start`` on, into its place."""
+        examples = slice(start, start + len(part.output))
+        self.output[examples] = part.output
+        for mine, theirs in (
+            (self.activations, part.activations),
+            (self.gates, part.gates),
+            (self.pre_activations, part.pre_activations),
+        ):
+            for name, tensor in theirs.items():
+                mine[name][examples] = tensor
+
 
 class ForwardPass:
     """The order in which populations are computed, and when each one's activity is no longer needed."""
@@ -78,20 +99,20 @@ class ForwardPass:
     def run(self, images: Tensor, keep: Keep, perturbation: Perturbation | None = None) -> Activity:
         """Compute the output for ``images`` ``(batch, *inputs)``, keeping what ``keep`` names."""
         size = self._slice(images)
-        starts = range(0, len(images), size)
-        perturbations = [None if perturbation is None else perturbation.part(start, size) for start in starts]
-        parts = [
-            self._run_slice(part, keep, disturbed)
-            for part, disturbed in zip(images.split(size), perturbations, strict=True)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return Activity(
-            output=_cat_batch([part.output for part in parts]),
-            activations=_joined([part.activations for part in parts]),
-            gates=_joined([part.gates for part in parts]),
-            pre_activations=_joined([part.pre_activations for part in parts]),
-        )
+        if size >= len(images):
+            return self._run_slice(images, keep, perturbation)
+        whole: Activity | None = None
+        for start in range(0, len(images), size):
+            disturbed = None if perturbation is None else perturbation.part(start, size)
+            part = self._run_slice(images[start : start + size], keep, disturbed)
+            if whole is None:
+                whole = part.with_room_for(len(images))
+            # At once, while it is in cache; then its memory serves the next slice. Joining all slices at the end would
+            # read them from memory again and hold every activity twice.
+            whole.put(start, part)
+            del part
+        assert whole is not None
+        return whole
 
     def _slice(self, images: Tensor) -> int:
         if images.device.type != "cpu":
@@ -137,12 +158,6 @@ class ForwardPass:
         return h
 
 
-def _joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
-    return {name: _cat_batch([part[name] for part in parts]) for name in parts[0]}
-
-
-def _cat_batch(parts: list[Tensor]) -> Tensor:
-    """``torch.cat`` along the batch that keeps the memory order of the parts, which torch would make contiguous."""
-    order = sorted(range(parts[0].ndim), key=parts[0].stride, reverse=True)
-    joined = torch.cat([part.permute(order) for part in parts], dim=order.index(0))
-    return joined.permute([order.index(axis) for axis in range(len(order))])
+def _room(part: Tensor, batch: int) -> Tensor:
+    """An empty tensor for a whole batch in the memory order of ``part``, a slice of it."""
+    return empty_in_order_of(part, (batch, *part.shape[1:]))

@@ -115,6 +115,18 @@ def folded_view(tensor: Tensor) -> Tensor | None:
     return tensor.view(outer * inner, *tensor.shape[2:])
 
 
+def empty_in_order_of(tensor: Tensor, shape: Shape) -> Tensor:
+    """An empty tensor of ``shape`` whose axes have the memory order of those of ``tensor``.
+
+    Example:
+        >>> empty_in_order_of(torch.zeros(2, 3, device="cpu").t(), (4, 5)).stride()
+        (1, 4)
+    """
+    order = sorted(range(tensor.ndim), key=tensor.stride, reverse=True)
+    back = [order.index(axis) for axis in range(len(order))]
+    return tensor.new_empty([shape[axis] for axis in order]).permute(back)
+
+
 def check_image_shape(what: Connectivity, pre: Shape) -> None:
     """Raise unless ``pre`` is ``(channels, height, width)``."""
     if len(pre) != 3:
