@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import product
 from typing import ClassVar
 
-import torch
 import torch.nn.functional as F
 from attrs import field, frozen
 from jaxtyping import Float
@@ -18,6 +17,7 @@ from neurosim.connectivity.base import (
     as_kernel,
     as_stride,
     check_image_shape,
+    empty_in_order_of,
     sliding_extent,
 )
 from neurosim.errors import CircuitError
@@ -56,23 +56,22 @@ class AvgPool(Connectivity):
     def forward(
         self, weight: Tensor | None, a: Float[Tensor, "*lead c h w"], pre: Shape
     ) -> Float[Tensor, "*lead channels height width"]:
-        if a.is_contiguous():
+        if a.is_contiguous() and a.device.type != "cpu":
             pooled = F.avg_pool2d(a.flatten(0, -4), self.kernel, self._step)
             unfolded: Tensor = pooled.unflatten(0, a.shape[:-3])
             return unfolded
-        # a sum of shifted views keeps whatever memory order the activity has
-        total: Tensor | None = None
-        for rows, columns in self._windows(pre):
-            part = a[..., rows, columns]
-            total = part.clone() if total is None else total.add_(part)
-        assert total is not None
-        return total.div_(self.fan_in(pre))
+        # Sums of shifted views, rows first: on the cpu more than three times faster than torch's pooling of contiguous
+        # images, and they keep whatever memory order the activity has.
+        (height, width), (down, right) = self.post_shape(pre, None)[1:], self._step
+        by_row = _sum([a[..., y : y + down * (height - 1) + 1 : down, :] for y in range(self.kernel[0])])
+        total = _sum([by_row[..., x : x + right * (width - 1) + 1 : right] for x in range(self.kernel[1])])
+        return total.div_(self.fan_in(pre)) if self.fan_in(pre) > 1 else total.clone()
 
     def transpose(
         self, weight: Tensor | None, d: Float[Tensor, "*lead channels height width"], pre: Shape
     ) -> Float[Tensor, "*lead c h w"]:
         share = d / self.fan_in(pre)
-        signal = torch.zeros(*d.shape[:-3], *pre, dtype=d.dtype, device=d.device)
+        signal = empty_in_order_of(d, (*d.shape[:-3], *pre)).zero_()  # what multiplies it next has that order too
         for rows, columns in self._windows(pre):
             signal[..., rows, columns] += share
         return signal
@@ -85,3 +84,11 @@ class AvgPool(Connectivity):
             (slice(y, y + down * (height - 1) + 1, down), slice(x, x + right * (width - 1) + 1, right))
             for y, x in product(range(rows), range(columns))
         ]
+
+
+def _sum(parts: list[Tensor]) -> Tensor:
+    """The sum of views; the view itself where there is one."""
+    total = parts[0]
+    for number, part in enumerate(parts[1:]):
+        total = total + part if number == 0 else total.add_(part)
+    return total
