@@ -30,12 +30,14 @@ CASES: dict[str, tuple[Connectivity, Shape, int]] = {
     "conv, gaps between fields": (Conv2d(2, stride=3), (2, 9, 7), 3),
     "conv, margin left over": (Conv2d(3, stride=2), (2, 8, 6), 3),
     "conv, many channels": (Conv2d(3, stride=(1, 2), padding=1), (9, 4, 5), 3),
+    "conv, few inputs per unit": (Conv2d((2, 1), stride=(1, 2), padding=(0, 1)), (1, 4, 5), 8),
     "local": (Local2d(3, padding=1), (2, 5, 5), 4),
     "local, one channel": (Local2d(2), (1, 4, 3), 2),
     "local, rectangular": (Local2d((3, 2), stride=(2, 1), padding=(0, 2)), (3, 7, 6), 4),
     "local, gaps between fields": (Local2d(2, stride=3), (2, 9, 7), 3),
     "local, margin left over": (Local2d(3, stride=2), (2, 8, 6), 3),
     "local, few inputs per unit": (Local2d(1), (1, 3, 3), 5),
+    "local, many inputs per unit": (Local2d((2, 3), padding=1), (5, 4, 5), 3),
     "pool": (AvgPool(2), (3, 6, 4), 3),
     "pool, margin left over": (AvgPool(2), (2, 5, 7), 2),
     "pool, overlapping": (AvgPool((3, 2), stride=1), (2, 5, 4), 2),
@@ -152,9 +154,14 @@ def test_laws_in_any_shape_and_memory_order(kind, pre, channels, kernel, stride,
     check_laws(connectivity, weight, x, y, pre)
 
 
+@pytest.mark.parametrize("at_once", ["all", "one"])
 @pytest.mark.parametrize("order", ["as given", "backwards"])
 @pytest.mark.parametrize("name", WEIGHTED)
-def test_modulated_correlation_is_its_definition(name: str, order: str) -> None:
+def test_modulated_correlation_is_its_definition(
+    name: str, order: str, at_once: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if at_once == "one":
+        monkeypatch.setattr("neurosim.connectivity.local._MODULATED_BYTES", 1)
     connectivity, pre, channels = CASES[name]
     weight, x, y = tensors(connectivity, pre, channels, (4,))
     modulator = random((4, 3), 3)
@@ -167,6 +174,13 @@ def test_modulated_correlation_is_its_definition(name: str, order: str) -> None:
         assert close(modulated(y, x, modulator, pre), expected)
         out = arranged.clone(memory_format=torch.preserve_format).unflatten(0, (3, channels))
         assert close(modulated(y, x, modulator, pre, out=out), expected)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 3, 1, 0]], ids=str)
+def test_pooling_keeps_the_memory_order(order: list[int]) -> None:
+    pool, d = AvgPool(2), laid_out(random((3, 4, 5, 6), 0), order)
+    for found in (pool.forward(None, d, (4, 5, 6)), pool.transpose(None, d, (4, 10, 12))):
+        assert sorted(range(4), key=found.stride, reverse=True) == order
 
 
 @pytest.mark.parametrize("name", WEIGHTED)
