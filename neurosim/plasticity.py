@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from neurosim.description import Description
-from neurosim.errors import UnknownNameError
+from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.plugins import load_entry_points
 
 if TYPE_CHECKING:
@@ -126,9 +126,18 @@ class PlasticityRule(Description):
 
 
 def available_rules() -> dict[str, type[PlasticityRule]]:
-    """Every rule that is installed, by name, those of other packages included."""
-    found = load_entry_points(ENTRY_POINTS)
+    """Every rule that is installed, by name, those of other packages included.
+
+    What cannot be used is left out, with a :class:`~neurosim.plugins.PluginWarning` that names it.
+    """
+    found = load_entry_points(ENTRY_POINTS, _no_rule)
     return {name: cast("type[PlasticityRule]", rule) for name, rule in sorted(found.items())}
+
+
+def _no_rule(found: Any) -> str | None:
+    if isinstance(found, type) and issubclass(found, PlasticityRule):
+        return None
+    return f"expected a subclass of neurosim.plasticity.PlasticityRule, got {found!r}"
 
 
 def rule_named(name: str) -> PlasticityRule:
@@ -136,6 +145,7 @@ def rule_named(name: str) -> PlasticityRule:
 
     Raises:
         UnknownNameError: no such rule; the message lists those installed.
+        CircuitError: a rule with a hyperparameter that has no default.
 
     Example:
         >>> rule_named("gevb")
@@ -144,4 +154,10 @@ def rule_named(name: str) -> PlasticityRule:
     rules = available_rules()
     if name not in rules:
         raise UnknownNameError("rule", name, rules)
-    return rules[name]()
+    try:
+        return rules[name]()
+    except TypeError as error:
+        raise CircuitError(
+            f"rule '{name}' cannot be made by its name alone: {error}; give every setting a default, or make the rule "
+            f"in Python"
+        ) from error

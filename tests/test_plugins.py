@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from importlib import metadata
+from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, circuits
-from neurosim.errors import UnknownNameError
+from neurosim.datasets import available_datasets
+from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.plasticity import CreditForm, PlasticityRule, available_rules, rule_named
 from neurosim.plugins import PluginWarning, load_entry_points
 
@@ -39,30 +43,47 @@ def refuses() -> Any:
     raise RuntimeError("needs a newer compiler")
 
 
-def entry(name: str, load: Any, package: str | None = "other-package") -> SimpleNamespace:
-    return SimpleNamespace(
-        name=name, load=load, value=f"other.{name}:it", dist=SimpleNamespace(name=package) if package else None
-    )
+def entry(name: str, load: Any, package: str | None = "other-package", value: str = "other:it") -> EntryPoint:
+    point = EntryPoint(name, value, "any group")
+    vars(point).update(load=load, dist=SimpleNamespace(name=package) if package else None)
+    return point
 
 
-def install(monkeypatch: pytest.MonkeyPatch, *added: SimpleNamespace) -> None:
+def install(monkeypatch: pytest.MonkeyPatch, *added: EntryPoint) -> None:
     """Let other packages announce ``added`` beside what is installed."""
     installed = metadata.entry_points
     monkeypatch.setattr(metadata, "entry_points", lambda *, group: [added[0], *installed(group=group), *added[1:]])
+
+
+def count() -> int:
+    """A stranger's circuit that is none."""
+    return 3
+
+
+@frozen
+class Demanding(Borrowed):
+    """A rule that its name alone does not make."""
+
+    need: float = field(kw_only=True)
 
 
 def missing_module() -> Any:
     raise ModuleNotFoundError("No module named 'other'")
 
 
-def leaves() -> Any:
+def misspelt() -> Any:
     raise SyntaxError("invalid syntax")
+
+
+def leaves() -> Any:
+    raise SystemExit("usage: other FILE")
 
 
 BROKEN = {
     "of a module": (missing_module, "ModuleNotFoundError: No module named 'other'"),
     "of any kind": (refuses, "RuntimeError: needs a newer compiler"),
-    "of syntax": (leaves, "SyntaxError: invalid syntax"),
+    "of syntax": (misspelt, "SyntaxError: invalid syntax"),
+    "of a script": (leaves, "SystemExit: usage: other FILE"),
 }
 
 
@@ -71,7 +92,7 @@ def test_a_broken_plugin_is_named_and_hides_no_other(error: str, monkeypatch: py
     load, reason = BROKEN[error]
     installed = available_rules()
     install(monkeypatch, entry("broken", load), entry("borrowed", lambda: Borrowed))
-    text = f"neurosim.rules: plug-in 'broken' of other-package .other.broken:it. could not be loaded: {reason}"
+    text = f"neurosim.rules: plug-in 'broken' of other-package .other:it. could not be loaded: {reason}"
     with pytest.warns(PluginWarning, match=text) as warned:
         rules = available_rules()
     assert len(warned) == 1
@@ -79,6 +100,88 @@ def test_a_broken_plugin_is_named_and_hides_no_other(error: str, monkeypatch: py
     assert installed["bp"] is BP
     with pytest.warns(PluginWarning):
         assert rule_named("gevb") == GEVB()
+
+
+NO_RULES = {"a function": tiny, "an instance": Borrowed(), "another class": Circuit, "nothing": None}
+
+
+@pytest.mark.parametrize("found", NO_RULES)
+def test_what_is_no_rule_is_named_and_left_out(found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = available_rules()
+    install(monkeypatch, entry("odd", lambda: NO_RULES[found]), entry("borrowed", lambda: Borrowed))
+    text = "neurosim.rules: plug-in 'odd' of other-package .other:it. is left out: expected a subclass of .*, got "
+    with pytest.warns(PluginWarning, match=text + re.escape(repr(NO_RULES[found]))):
+        assert available_rules() == installed | {"borrowed": Borrowed}
+
+
+@pytest.mark.parametrize(
+    ("group", "available"),
+    [("neurosim.circuits", circuits.available_circuits), ("neurosim.datasets", available_datasets)],
+)
+def test_what_cannot_be_called_is_named_and_left_out(
+    group: str, available: Callable[[], dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = available()
+    install(monkeypatch, entry("odd", lambda: 3), entry("fine", lambda: tiny))
+    text = f"{group}: plug-in 'odd' of other-package .other:it. is left out: expected something to call, got 3"
+    with pytest.warns(PluginWarning, match=text) as warned:
+        assert set(available()) == {*installed, "fine"}
+    assert len(warned) == 1
+
+
+def test_a_circuit_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, entry("count", lambda: count))
+    with pytest.raises(CircuitError, match="plug-in 'count': expected it to return a neurosim.Circuit, got int"):
+        circuits.load("count")
+
+
+def test_a_rule_without_defaults_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, entry("demanding", lambda: Demanding))
+    with pytest.raises(CircuitError, match="rule 'demanding' cannot be made by its name alone: .*'need'.* a default"):
+        rule_named("demanding")
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["found before ours", "found after ours"])
+def test_no_stranger_takes_a_name_of_ours(late: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = available_rules()
+    first = entry("first", lambda: Borrowed)
+    thief = entry("gevb", lambda: Borrowed)
+    install(monkeypatch, *([first, thief] if late else [thief, first]))
+    text = "plug-in 'gevb' of other-package .other:it. is left out, because neurosim itself has 'gevb'; register it und"
+    with pytest.warns(PluginWarning, match=text) as warned:
+        assert available_rules() == installed | {"first": Borrowed}
+    assert len(warned) == 1
+
+
+def test_ours_are_loaded_before_a_strangers_class_can_take_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    order = []
+
+    def load() -> type[PlasticityRule]:
+        order.append("borrowed")
+        return Borrowed
+
+    theirs = entry("a", load)
+    ours = entry("z", lambda: order.append("ours") or GEVB, package="Neurosim_Plasticity")
+    monkeypatch.setattr(metadata, "entry_points", lambda *, group: [theirs, ours])
+    assert list(load_entry_points("neurosim.rules")) == ["z", "a"]
+    assert order == ["ours", "borrowed"]
+
+
+def test_two_strangers_of_one_name_are_both_named_and_neither_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = available_rules()
+    claims = [entry("oja", missing_module, package, f"{package}.oja:Oja") for package in ("zebra", "ant")]
+    install(monkeypatch, *claims, entry("borrowed", lambda: Borrowed))
+    text = r"2 plug-ins claim one name: 'oja' of ant \(ant.oja:Oja\) and 'oja' of zebra \(zebra.oja:Oja\); none of them"
+    with pytest.warns(PluginWarning, match=text) as warned:
+        assert available_rules() == installed | {"borrowed": Borrowed}
+    assert len(warned) == 1
+    with pytest.warns(PluginWarning, match=text), pytest.raises(UnknownNameError, match="unknown rule 'oja'"):
+        rule_named("oja")
+
+
+def test_a_package_that_is_found_twice_claims_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, entry("borrowed", lambda: Borrowed), entry("borrowed", lambda: Borrowed))
+    assert available_rules()["borrowed"] is Borrowed
 
 
 def test_a_plugin_of_unknown_origin(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from neurosim.datasets.dataset import Dataset, Split
 from neurosim.datasets.hdf5 import SUFFIXES, read_dataset, save_dataset
 from neurosim.datasets.torchvision_source import download
 from neurosim.errors import DataError, UnknownNameError
-from neurosim.plugins import PluginWarning, load_entry_points
+from neurosim.plugins import PluginWarning, load_entry_points, not_callable
 
 GROUP = "neurosim.datasets"
 ENVIRONMENT = "NEUROSIM_DATA"
@@ -164,7 +164,7 @@ def _checked(name: str, entry: DatasetEntry, folder: Path | None) -> Dataset:
 
 def _plugins() -> dict[str, Loader]:
     """What other packages register, by name, except under a name of ours."""
-    found: dict[str, Loader] = load_entry_points(GROUP)
+    found: dict[str, Loader] = load_entry_points(GROUP, not_callable)
     for name in found.keys() & DATASETS.keys():
         warnings.warn(
             f"{GROUP}: plug-in '{name}' is left out, because neurosim itself has a dataset of this name; "
