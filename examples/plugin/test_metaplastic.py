@@ -1,0 +1,5 @@
+from neurosim_example import Metaplastic
+
+from neurosim.testing import rule_laws
+
+test_metaplastic = rule_laws(Metaplastic())
