@@ -18,6 +18,7 @@ from neurosim import GEVB, Circuit, CreditForm, PlasticityRule, Simulator, circu
 from neurosim.analysis import gradient_alignment
 from neurosim.credit import CreditContext
 from neurosim.datasets import load_dataset
+from neurosim.plasticity import Signal
 from neurosim.populations import Population
 from neurosim.training import Trainer
 
@@ -25,6 +26,8 @@ from neurosim.training import Trainer
 @frozen  # settings are attrs fields, so that circuits can be compared and saved
 class RandomSigns(PlasticityRule):
     """Credit of a fixed random sign per unit: ``c_i = s_i``, times the error vector."""
+
+    uses = PlasticityRule.uses | {Signal.FEEDBACK}  # a sign of the unit's own is specific to the unit
 
     def form(self, circuit: Circuit) -> CreditForm:
         return CreditForm.PER_UNIT  # (batch, *units); the engine multiplies by error, gate and presynaptic activity

@@ -131,7 +131,7 @@ def a_batch_is_the_sum_of_its_examples(rule: PlasticityRule, circuit: str) -> No
     whole = dict(simulator.probe(images, labels).updates)
     parts = [simulator.probe(images[i : i + 1], labels[i : i + 1]).updates for i in range(len(labels))]
     mean = {name: torch.stack([part[name] for part in parts]).mean(0) for name in whole}
-    assert _largest_difference(whole, mean) < 1e-10
+    assert _largest_difference(whole, mean) < 1e-10, "the update of a batch is not the mean over its examples"
 
 
 def zero_error_gives_zero_update(rule: PlasticityRule, circuit: str) -> None:
@@ -140,8 +140,8 @@ def zero_error_gives_zero_update(rule: PlasticityRule, circuit: str) -> None:
         return
     simulator = simulator_for(rule, circuit)
     seen = simulator.probe(*batch(simulator)).credits.seen
-    for update in updates_of(simulator, attrs.evolve(seen, error=torch.zeros_like(seen.error))).values():
-        assert not bool(update.any())
+    for name, update in updates_of(simulator, attrs.evolve(seen, error=torch.zeros_like(seen.error))).items():
+        assert not bool(update.any()), f"'{name}' changes without an error; if that is meant, say error_driven = False"
 
 
 def the_output_layer_follows_the_gradient(rule: PlasticityRule, circuit: str) -> None:
@@ -161,9 +161,10 @@ def watching_changes_nothing(rule: PlasticityRule, circuit: str) -> None:
     for _ in range(3):
         shown = {name: update.clone() for name, update in watched.probe(images, labels).updates.items()}
         watched.forward(images, keep="all")
-        assert _largest_difference(shown, watched.learn(images, labels).updates) == 0.0
+        learned = watched.learn(images, labels).updates
+        assert _largest_difference(shown, learned) == 0.0, "learning makes another step than the probe showed"
         unwatched.learn(images, labels)
-    assert _largest_difference(watched.state_dict(), unwatched.state_dict()) == 0.0
+    assert _largest_difference(watched.state_dict(), unwatched.state_dict()) == 0.0, "watching left a trace"
 
 
 def saved_and_loaded_equals_unsaved(rule: PlasticityRule, circuit: str) -> None:
@@ -175,7 +176,8 @@ def saved_and_loaded_equals_unsaved(rule: PlasticityRule, circuit: str) -> None:
     for _ in range(2):
         simulator.learn(images, labels)
         other.learn(images, labels)
-    assert _largest_difference(simulator.state_dict(), other.state_dict()) == 0.0
+    difference = _largest_difference(simulator.state_dict(), other.state_dict())
+    assert difference == 0.0, "a loaded state goes on differently: something is kept where the simulator does not save"
 
 
 def a_step_runs_on_fake_cuda(rule: PlasticityRule, circuit: str) -> None:
@@ -200,6 +202,14 @@ def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
         for population, _ in rules_by_population(simulator.circuit):
             before, after = (_factor(simulator, each, population.name, rule) for each in (seen, changed))
             assert torch.equal(before, after), f"the credit at '{population.name}' depends on {signal.value}"
+
+
+def its_circuit_is_saved_and_read_back(rule: PlasticityRule, circuit: str) -> None:
+    """The circuit in a run file is rebuilt with an equal rule, every setting included."""
+    described = CIRCUITS[circuit](rule)
+    rebuilt = Circuit.from_json(described.to_json())
+    equal = rebuilt == described and all(group.rule == rule for group in rebuilt.groups.values())
+    assert equal, f"{rule} is not rebuilt from its settings; use numbers, texts and tuples of them"
 
 
 def _factor(simulator: Simulator, seen: Presentation, population: str, rule: PlasticityRule) -> Tensor:
@@ -230,6 +240,7 @@ def _disturbances(seen: Presentation, rule: PlasticityRule) -> dict[Signal, Pres
         Signal.FEEDBACK: attrs.evolve(seen, constants=feedback),
         Signal.WEIGHTS: attrs.evolve(seen, synapses=weights),
         Signal.POSTSYNAPTIC: attrs.evolve(seen, activity=postsynaptic),
+        Signal.NOISE: attrs.evolve(seen, noise=lambda label, population: seen.noise(label, population) + 1.0),
     }
 
 
@@ -242,6 +253,7 @@ LAWS: tuple[Callable[[PlasticityRule, str], None], ...] = (
     saved_and_loaded_equals_unsaved,
     a_step_runs_on_fake_cuda,
     nothing_undeclared_is_used,
+    its_circuit_is_saved_and_read_back,
 )
 
 

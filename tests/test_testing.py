@@ -1,0 +1,206 @@
+"""Every law of the conformance suite catches a rule that breaks it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from attrs import field, frozen
+
+from neurosim import GEVB, CreditForm, PlasticityRule, testing
+from neurosim.plasticity import Signal
+from neurosim.testing import rule_laws
+
+ROOT = Path(__file__).resolve().parents[1]
+CIRCUIT = "dense, vector"
+BARE = frozenset({Signal.PRESYNAPTIC, Signal.GATE})
+
+
+class _PerUnit(PlasticityRule):
+    def form(self, circuit: Any) -> CreditForm:
+        return CreditForm.PER_UNIT
+
+    def ones(self, context: Any) -> torch.Tensor:
+        gate = context._pathways.seen.activity.gates[context.population]
+        return torch.ones_like(gate)
+
+
+@frozen
+class UsesWeights(_PerUnit):
+    def credit(self, context: Any) -> torch.Tensor:
+        return context.feedback(context.forward_weights)
+
+
+@frozen
+class UsesFeedback(_PerUnit):
+    def draw(self, circuit: Any, population: Any, stream: Any) -> dict[str, torch.Tensor]:
+        size = population.shape
+        return {"own": torch.rand(size, generator=stream(population.name), dtype=torch.float64, device="cpu")}
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) * context.state("own")
+
+
+@frozen
+class UsesLoss(_PerUnit):
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) * context.losses.unsqueeze(1)
+
+
+@frozen
+class UsesTarget(_PerUnit):
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) * context.target[:, :1] + 1
+
+
+@frozen
+class UsesActivity(_PerUnit):
+    needs = frozenset({"activation"})
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return context.activation.square().sum(1)
+
+
+@frozen
+class UsesPreActivation(_PerUnit):
+    needs = frozenset({"pre_activation"})
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return context.pre_activation.square().sum(1)
+
+
+@frozen
+class UsesError(_PerUnit):
+    uses = BARE
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) * context.error[:, 0]
+
+
+@frozen
+class UsesNoise(_PerUnit):
+    def credit(self, context: Any) -> torch.Tensor:
+        return context.noise()[:, 0]
+
+
+@frozen
+class MixesExamples(_PerUnit):
+    uses = PlasticityRule.uses | {Signal.SCALAR}
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) * context.losses.sum()
+
+
+@frozen
+class ChangesForNothing(PlasticityRule):
+    def form(self, circuit: Any) -> CreditForm:
+        return CreditForm.PER_COMPONENT
+
+    def credit(self, context: Any) -> torch.Tensor:
+        gate = context._pathways.seen.activity.gates[context.population]
+        return torch.ones_like(gate).unsqueeze(1).repeat(1, context.error.shape[1], 1) * context.batch_scale
+
+
+@frozen
+class DoesNothing(_PerUnit):
+    def credit(self, context: Any) -> torch.Tensor:
+        return 0 * self.ones(context)
+
+
+@frozen
+class ForgetsTheDevice(_PerUnit):
+    def credit(self, context: Any) -> torch.Tensor:
+        ones = self.ones(context)
+        return torch.ones(ones.shape, dtype=ones.dtype, device="cpu")
+
+
+@frozen
+class LearnsWhileWatched(_PerUnit):
+    def draw(self, circuit: Any, population: Any, stream: Any) -> dict[str, torch.Tensor]:
+        return {"seen": torch.zeros(1, dtype=torch.float64, device="cpu")}
+
+    def advance(self, context: Any) -> None:
+        pass
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) + context.state("seen").add_(1)
+
+
+MEMORY: dict[str, int] = {}
+
+
+@frozen
+class RemembersElsewhere(_PerUnit):
+    """Two simulators share the memory, so that the second continues what the first began."""
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) * (1 + MEMORY.get(context.population, 0))
+
+    def advance(self, context: Any) -> None:
+        MEMORY[context.population] = MEMORY.get(context.population, 0) + 1
+
+
+@frozen
+class KeepsAList(_PerUnit):
+    """JSON gives back a tuple."""
+
+    gains: list[float] = field(factory=lambda: [1.0, 2.0])
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.gains[0] * self.ones(context)
+
+
+CAUGHT = [
+    (UsesWeights(), testing.nothing_undeclared_is_used, "the credit at 'h1' depends on forward weights"),
+    (UsesFeedback(), testing.nothing_undeclared_is_used, "depends on unit-specific feedback"),
+    (UsesLoss(), testing.nothing_undeclared_is_used, "depends on global scalar"),
+    (UsesTarget(), testing.nothing_undeclared_is_used, "depends on target"),
+    (UsesActivity(), testing.nothing_undeclared_is_used, "depends on postsynaptic activity"),
+    (UsesPreActivation(), testing.nothing_undeclared_is_used, "depends on postsynaptic activity"),
+    (UsesError(), testing.nothing_undeclared_is_used, "depends on global error vector"),
+    (UsesNoise(), testing.nothing_undeclared_is_used, "depends on its own noise"),
+    (MixesExamples(), testing.a_batch_is_the_sum_of_its_examples, "is not the mean over its examples"),
+    (ChangesForNothing(), testing.zero_error_gives_zero_update, "'input->h1' changes without an error"),
+    (DoesNothing(), testing.updates_have_the_shape_of_the_weights, "'input->h1' gets no update"),
+    (LearnsWhileWatched(), testing.watching_changes_nothing, "learning makes another step than the probe showed"),
+    (RemembersElsewhere(), testing.saved_and_loaded_equals_unsaved, "a loaded state goes on differently"),
+    (KeepsAList(), testing.its_circuit_is_saved_and_read_back, "is not rebuilt from its settings"),
+]
+
+
+@pytest.mark.parametrize(("rule", "law", "message"), CAUGHT, ids=lambda value: type(value).__name__)
+def test_a_law_catches_the_rule_that_breaks_it(rule: PlasticityRule, law: Any, message: str) -> None:
+    law(GEVB(), CIRCUIT)
+    MEMORY.clear()
+    with pytest.raises(AssertionError, match=message):
+        law(rule, CIRCUIT)
+
+
+def test_a_tensor_on_the_wrong_device_is_caught() -> None:
+    with pytest.raises(Exception, match="device"):
+        testing.a_step_runs_on_fake_cuda(ForgetsTheDevice(), CIRCUIT)
+
+
+def test_every_law_is_seen_to_catch_something() -> None:
+    elsewhere = {testing.a_step_runs_on_fake_cuda, testing.the_output_layer_follows_the_gradient}
+    assert {law for _, law, _ in CAUGHT} == set(testing.LAWS) - elsewhere
+
+
+def test_a_rule_that_applies_nowhere_is_no_success() -> None:
+    class Refusing(GEVB):
+        def refusal(self, circuit: Any, group: Any) -> str | None:
+            return "it is never content"
+
+    with pytest.raises(AssertionError, match="refuses every circuit of the suite: it is never content"):
+        rule_laws(Refusing())
+
+
+def test_the_rule_of_the_example_declares_what_it_uses() -> None:
+    spec = importlib.util.spec_from_file_location("your_own_rule", ROOT / "examples" / "your_own_rule.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    for law in testing.LAWS:
+        law(example.RandomSigns(), CIRCUIT)
