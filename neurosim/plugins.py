@@ -70,7 +70,8 @@ def _unambiguous(group: str) -> tuple[list[EntryPoint], list[str]]:
     claims: dict[str, dict[str, EntryPoint]] = {}
     for entry in metadata.entry_points(group=group):
         claims.setdefault(entry.name, {}).setdefault(_introduced(entry), entry)
-    kept, complaints = [], []
+    kept: list[EntryPoint] = []
+    complaints: list[str] = []
     for name, claimants in claims.items():
         ours = [entry for entry in claimants.values() if _is_ours(entry)]
         if len(claimants) == 1 or len(ours) == 1:
