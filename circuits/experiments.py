@@ -8,6 +8,7 @@ The numbers stand in ``paper_tables.json``, means of five runs, in percent. The 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 from typing import Any
@@ -21,7 +22,7 @@ from neurosim.rules.dfa import DFA
 from neurosim.rules.gevb import GEVB
 
 _TABLE_OF = {"mnist": "table1", "cifar10": "table2"}
-_NETWORKS = {
+_NETWORKS: dict[tuple[str, str], Callable[..., Circuit]] = {
     ("mnist", "fc"): paper.mnist_fc,
     ("mnist", "conv"): paper.mnist_conv,
     ("mnist", "lc"): paper.mnist_lc,

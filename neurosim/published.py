@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from neurosim.circuit import Circuit
 from neurosim.errors import UnknownNameError
-from neurosim.plugins import load_entry_points
+from neurosim.plugins import load_entry_points, not_callable
 
 ENTRY_POINTS = "neurosim.experiments"
 
@@ -67,7 +67,7 @@ def published_experiments() -> dict[str, PublishedExperiment]:
         >>> published_experiments()["table1/fc/vectorized/nonnegative/gevb"].test_error
         1.87
     """
-    made = (build() for _, build in sorted(load_entry_points(ENTRY_POINTS).items()))
+    made = (build() for _, build in sorted(load_entry_points(ENTRY_POINTS, not_callable).items()))
     return {experiment.name: experiment for several in made for experiment in several}
 
 

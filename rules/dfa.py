@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from neurosim.populations import Population
 
 
-def _range(instance: object, attribute: object, value: tuple[float, float]) -> None:
+def _limits(value: Sequence[float]) -> tuple[float, float]:
     if len(value) != 2 or not value[0] < value[1]:
         raise CircuitError(f"DFA.limits must be (low, high) with low < high, got {value!r}")
+    return float(value[0]), float(value[1])
 
 
 @frozen
@@ -54,7 +55,7 @@ class DFA(PlasticityRule):
     """
 
     uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK})
-    limits: tuple[float, float] = field(default=(-1.0, 1.0), converter=tuple, validator=_range)
+    limits: tuple[float, float] = field(default=(-1.0, 1.0), converter=_limits)
     name: str = "dfa"
 
     @property
