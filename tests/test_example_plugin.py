@@ -45,7 +45,7 @@ def listed(text: str) -> dict[str, dict[str, str]]:
 
 def test_all_three_are_listed(installed, tmp_path):
     tables = listed(python(tmp_path, *COMMAND, "list", packages=[installed]).stdout)
-    assert tables["rules"]["metaplastic"].startswith("GEVB with metaplasticity")
+    assert "GEVB with metaplasticity" in tables["rules"]["metaplastic"]
     assert tables["circuits"]["gratings-v1"].startswith("Gratings (12x12)")
     assert tables["datasets"]["gratings"].endswith("(1, 12, 12), 8 classes")
     assert {"gevb", "bp"} <= tables["rules"].keys() and "mnist-fc" in tables["circuits"]
@@ -62,7 +62,7 @@ def test_a_broken_neighbour_is_named_and_hides_nothing(installed, tmp_path):
     done = python(tmp_path, *COMMAND, "list", packages=[about.parent, installed], warnings="always")
     tables = listed(done.stdout)
     assert "metaplastic" in tables["rules"] and "gratings-v1" in tables["circuits"] and "mnist" in tables["datasets"]
-    assert tables["rules"]["gevb"].startswith("Global error-vector broadcasting")
+    assert "Global error-vector broadcasting" in tables["rules"]["gevb"]
     assert "gratings" not in tables["datasets"]  # it could mean either
     for group in groups:
         assert f"neurosim.{group}: plug-in 'aaa' of broken (no_such_module:It) could not be loaded: Mod" in done.stderr
