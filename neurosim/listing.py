@@ -71,4 +71,4 @@ def _aligned(rows: Mapping[str, str]) -> list[str]:
 
 
 def _first_line(thing: object) -> str:
-    return (thing.__doc__ or "(undocumented)").strip().splitlines()[0]
+    return ((thing.__doc__ or "").strip() or "(undocumented)").splitlines()[0]
