@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from neurosim.connectivity import Conv2d as Conv2d
     from neurosim.connectivity import Dense as Dense
     from neurosim.connectivity import Local2d as Local2d
+    from neurosim.gates import ExternalGate as ExternalGate
+    from neurosim.gates import FirstBinGate as FirstBinGate
     from neurosim.gates import Gate as Gate
     from neurosim.gates import SignGate as SignGate
     from neurosim.initializers import HalfNormal as HalfNormal
@@ -37,7 +39,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Circuit": "circuit",
     **dict.fromkeys(["AvgPool", "Connectivity", "Conv2d", "Dense", "Local2d"], "connectivity"),
-    **dict.fromkeys(["Gate", "SignGate"], "gates"),
+    **dict.fromkeys(["ExternalGate", "FirstBinGate", "Gate", "SignGate"], "gates"),
     **dict.fromkeys(["HalfNormal", "He", "Initializer", "OnOff", "Zeros"], "initializers"),
     **dict.fromkeys(["SGD", "Adam", "Optimizer"], "optimizers"),
     **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import attrs
 import networkx as nx
 
-from neurosim.circuit_checks import at, fitted, refuse_incomplete, refuse_misfit, refuse_misplaced
+from neurosim.circuit_checks import at, fitted, refuse_gate, refuse_incomplete, refuse_misfit, refuse_misplaced
 from neurosim.circuit_file import as_text, from_data, from_json, to_data, to_json
 from neurosim.connectivity import Connectivity, Shape
 from neurosim.errors import CircuitError, UnknownNameError
@@ -98,7 +98,9 @@ class Circuit:
             gate, bias, bias_rule: see :class:`Population`.
 
         Raises:
-            CircuitError: a name taken, a shape that is none, a gate that cannot serve this many units.
+            CircuitError: a name taken, a shape that is none, a gate that cannot serve this many units or listens to a
+                population that is not scalar.
+            UnknownNameError: a gate that listens to a population which does not exist (yet).
         """
         if bias not in BIASES:
             raise UnknownNameError(f"bias for population '{name}'", str(bias), map(str, BIASES))
@@ -109,8 +111,7 @@ class Circuit:
             name, declared_shape(name, shape), gate=gate, bias=bias, bias_rule=bias_rule, shape_open=shape_open
         )
         if gate is not None:
-            with at(f"population '{name}'"):
-                gate.check(added.shape[0])
+            refuse_gate(self, added, gate)
         return self._add(added)
 
     def relay(self, name: str, pre: str, connectivity: Connectivity) -> Population:

@@ -11,6 +11,7 @@ import networkx as nx
 import torch
 
 from neurosim.errors import CircuitError, UnknownNameError
+from neurosim.gates import Gate
 from neurosim.plasticity import NEEDS, CreditForm, PlasticityRule
 from neurosim.populations import Population, SynapseGroup, site_of
 
@@ -32,6 +33,24 @@ def at(place: str) -> Iterator[None]:
         yield
     except CircuitError as error:
         raise CircuitError(f"{place}: {error}") from error
+
+
+def refuse_gate(circuit: Circuit, population: Population, gate: Gate) -> None:
+    """Raise where a gate cannot serve a population, or cannot hear what it listens to."""
+    populations, source = circuit.populations, gate.listens_to
+    with at(f"population '{population.name}'"):
+        if source is None:
+            gate.check(population.shape[0])
+            return
+        scalar = [name for name, other in populations.items() if other.scalar]
+        if source not in populations:
+            raise UnknownNameError(f"source of the gate of '{population.name}'", source, scalar)
+        if not populations[source].scalar:
+            raise CircuitError(
+                f"{gate} listens to '{source}', whose units are vectors that depend on pre-activations; expected a "
+                f"scalar population, one of: {', '.join(scalar)}"
+            )
+        gate.check(population.shape[0], populations[source].shape)
 
 
 def refuse_misplaced(graph: nx.MultiDiGraph[str], group: SynapseGroup, post: Population) -> None:
@@ -113,8 +132,10 @@ def refuse_incomplete(circuit: Circuit) -> None:
     for name in circuit.populations:
         if name != "input" and not circuit.into(name):  # without cycles this means that all hear the input
             raise CircuitError(f"population '{name}' has no input; connect() a group into it")
+    sources = {p.gate.listens_to for p in circuit.populations.values() if p.gate is not None}
     for name in circuit.populations:
-        if name != "output" and not nx.has_path(circuit.graph, name, "output"):
+        heard = nx.descendants(circuit.graph, name) | {name}
+        if "output" not in heard and not heard & sources:
             raise CircuitError(
                 f"population '{name}' has no way to 'output'; connect() it to 'output' or to another population"
             )

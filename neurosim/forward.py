@@ -9,6 +9,7 @@ from torch import Tensor
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.connectivity.base import empty_in_order_of
+from neurosim.gates import Gate
 from neurosim.synapses import Synapses
 from neurosim.tensors import CircuitTensors
 
@@ -90,10 +91,7 @@ class ForwardPass:
         self.populations = circuit.populations
         self.order = [name for name in circuit.order if name != INPUT]
         self.incoming = {name: [synapses[group.name] for group in circuit.into(name)] for name in self.order}
-        self._last_listener = {}
-        for name in self.order:
-            for group in circuit.into(name):
-                self._last_listener[group.pre] = name
+        self._released = _released(circuit, self.order)
         self._largest = max(p.units * (1 if p.scalar else circuit.K) for p in self.populations.values())
 
     def run(self, images: Tensor, keep: Keep, perturbation: Perturbation | None = None) -> Activity:
@@ -131,7 +129,7 @@ class ForwardPass:
                 activity.pre_activations[name] = h
             gate = self.populations[name].gate
             if gate is not None:
-                is_open = perturbation.gates[name] if perturbation else gate.open(self.gate_constants[name], h)
+                is_open = perturbation.gates[name] if perturbation else self._open(name, gate, h, live)
                 if name in keep.gates:
                     activity.gates[name] = is_open
                 mask = is_open.unsqueeze(1)
@@ -141,11 +139,15 @@ class ForwardPass:
             live[name] = a
             if name in keep.activations:
                 activity.activations[name] = a
-            for synapses in self.incoming[name]:
-                if self._last_listener[synapses.group.pre] == name:
-                    live.pop(synapses.group.pre, None)
+            for finished in self._released[name]:
+                del live[finished]
         activity.output = live[OUTPUT]
         return activity
+
+    def _open(self, name: str, gate: Gate, h: Tensor, live: Mapping[str, Tensor]) -> Tensor:
+        """``G``, from the pre-activations or from the population that the gate listens to."""
+        context = () if gate.listens_to is None else (live[gate.listens_to],)
+        return gate.open(self.gate_constants[name], h, *context)
 
     def _drive(self, name: str, live: Mapping[str, Tensor], bias: Tensor | None) -> Tensor:
         """``h``: the sum of what all groups into ``name`` deliver, and the bias (Eq. 6)."""
@@ -161,3 +163,14 @@ class ForwardPass:
 def _room(part: Tensor, batch: int) -> Tensor:
     """An empty tensor for a whole batch in the memory order of ``part``, a slice of it."""
     return empty_in_order_of(part, (batch, *part.shape[1:]))
+
+
+def _released(circuit: Circuit, order: list[str]) -> dict[str, list[str]]:
+    """Population -> the populations that nothing listens to after it."""
+    last: dict[str, str] = {}
+    for name in order:
+        gate = circuit.populations[name].gate
+        heard = [group.pre for group in circuit.into(name)]
+        heard += [gate.listens_to] if gate is not None and gate.listens_to is not None else []
+        last |= dict.fromkeys(heard, name)
+    return {name: [heard for heard, listener in last.items() if listener == name] for name in order}

@@ -38,8 +38,10 @@ def draw_gates(circuit: Circuit, seed: int) -> dict[str, Tensor]:
     """The constants of every gate, as ``"population/constant"``."""
     drawn: dict[str, Tensor] = {}
     for name, population in circuit.populations.items():
-        if population.gate is not None:
-            constants = population.gate.draw(circuit.K, population.shape[0], stream(seed, "gate", name))
+        if (gate := population.gate) is not None:
+            heard = gate.listens_to
+            source = () if heard is None else (circuit.populations[heard].shape,)
+            constants = gate.draw(circuit.K, population.shape[0], stream(seed, "gate", name), *source)
             drawn |= {f"{name}/{key}": tensor for key, tensor in constants.items()}
     return drawn
 

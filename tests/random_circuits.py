@@ -12,6 +12,8 @@ from neurosim import (
     Circuit,
     Conv2d,
     Dense,
+    ExternalGate,
+    FirstBinGate,
     HalfNormal,
     He,
     Local2d,
@@ -38,7 +40,8 @@ def random_circuit(random: Random) -> Circuit:
         bias = random.choice(["unit", "channel", None])
         bias_rule = random.choice([None, BP(), "shared"]) if bias is not None else "shared"
         shape = (random.choice([2, 4]), ...) if kind == "space" else random.choice([2, 6])
-        gate = random.choice([SignGate(), None])
+        heard = random.choice([p.name for p in c.populations.values() if p.scalar])
+        gate = random.choice([SignGate(), FirstBinGate(), ExternalGate(heard, random.choice([0.0, 0.5])), None])
         c.population(f"p{number}", shape, gate=gate, bias=bias, bias_rule=bias_rule)
         _drive(c, f"p{number}", random, images if kind == "space" else None)
     _drive(c, "output", random, None)

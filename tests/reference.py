@@ -76,14 +76,25 @@ class Reference:
             self.pre_activations[name] = total
             if name in self.held:
                 a[name] = total * self.held[name].unsqueeze(1)
-            elif f"{name}/t" in self.gates:
-                t = self.gates[f"{name}/t"]
-                t = t.view(*t.shape, *[1] * (total.ndim - 3))
-                mask = ((t * total).sum(1, keepdim=True) >= 0).to(total.dtype).detach()
-                a[name] = total * mask
+            elif population.gate is not None:
+                a[name] = total * self.mask(name, total, a).to(total.dtype).detach().unsqueeze(1)
             else:
                 a[name] = total
         return a["output"]
+
+    def mask(self, name: str, h: Tensor, a: Mapping[str, Tensor]) -> Tensor:
+        """Which units of a population are open, ``(batch, *units)`` or, with positions alike, ``(batch, n, 1, 1)``."""
+        constants = {key.split("/")[1]: t for key, t in self.gates.items() if key.startswith(f"{name}/")}
+        space = [1] * (h.ndim - 3)
+        if "t" in constants:  # SignGate
+            return (constants["t"].view(*constants["t"].shape, *space) * h).sum(1) >= 0
+        if "t1" in constants:  # FirstBinGate
+            return constants["t1"].view(-1, *space) * h[:, 0] >= 0
+        context, threshold = constants["context"], constants["threshold"]  # ExternalGate: one per pair
+        signal = a[self.circuit.populations[name].gate.source].flatten(1)
+        pairs = [[float(v.flatten() @ x) >= float(b) for v, b in zip(context, threshold, strict=True)] for x in signal]
+        both = torch.tensor([[value for value in row for _ in range(2)] for row in pairs], device="cpu")
+        return both.view(*both.shape, *space)
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of the batch, from the definitions."""

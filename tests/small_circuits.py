@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from neurosim import BP, Binary, Circuit, OneHot, PlasticityRule, Simulator
+from neurosim import BP, Binary, Circuit, Gate, OneHot, PlasticityRule, Simulator
 from neurosim.circuits import available_circuits, load
 from neurosim.plasticity import available_rules
 from neurosim.readout import Readout
@@ -23,8 +23,9 @@ def small(
     rule: PlasticityRule | None = None,
     readout: Readout | None = None,
     K: int | None = None,
+    gate: Gate | None = None,
 ) -> Circuit:
-    """A registered circuit, as narrow as its options allow, perhaps with another readout and K."""
+    """A registered circuit, as narrow as its options allow, perhaps with another readout and K, or another gate."""
     known = inspect.signature(available_circuits()[name]).parameters
     options = {"sign": sign, "rule": rule}
     for option, size in _SMALL.items():
@@ -34,6 +35,8 @@ def small(
     data = load(name, **{key: value for key, value in options.items() if key in known}).to_dict()
     if readout is not None:
         data |= {"readout": readout.to_dict(), "K": readout.length if K is None else K}
+    if gate is not None:
+        data["populations"] = [p | {"gate": gate.to_dict()} if p.get("gate") else p for p in data["populations"]]
     return Circuit.from_dict(data)
 
 

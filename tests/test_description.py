@@ -16,6 +16,8 @@ from neurosim import (
     Binary,
     Conv2d,
     Dense,
+    ExternalGate,
+    FirstBinGate,
     HalfNormal,
     He,
     Initializer,
@@ -37,7 +39,8 @@ from neurosim.vectorization import Group
 PARTS = [
     Dense(), Conv2d(3), Conv2d((3, 2), stride=(2, 1), padding=(0, 2)), Local2d(2), AvgPool(2), AvgPool(3, (1, 2)),
     SignGate(), He(), OnOff(), Zeros(), OnOff(True), HalfNormal(0.25), OneHot(10), OneHot(3, "squared"), Binary(10),
-    GEVB(), BP(), ForwardWeights(), Group(),
+    GEVB(), BP(), ForwardWeights(), Group(), FirstBinGate(), ExternalGate(),
+    ExternalGate("pool", 0.5, ((0.1, -2), (3, 4))),
 ]  # fmt: skip
 
 
