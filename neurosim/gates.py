@@ -163,7 +163,9 @@ def _rows_of_numbers(value: Any) -> tuple[tuple[float, ...], ...] | None:
         return None
     rows = value.tolist() if hasattr(value, "tolist") else value  # arrays and tensors
     if not isinstance(rows, list | tuple) or not all(isinstance(row, list | tuple) for row in rows):
-        raise CircuitError(f"ExternalGate(context=...): expected numbers of the shape (pairs, inputs), got {brief(value)}")
+        raise CircuitError(
+            f"ExternalGate(context=...): expected numbers of the shape (pairs, inputs), got {brief(value)}"
+        )
     flat = tuple(tuple(_numbers(row)) for row in rows)
     lengths = sorted({len(row) for row in flat})
     if len(lengths) != 1 or lengths == [0]:
