@@ -26,7 +26,7 @@ from typing import Literal
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.connectivity import AvgPool, Connectivity, Conv2d, Dense, Local2d
 from neurosim.errors import CircuitError
-from neurosim.gates import SignGate
+from neurosim.gates import Gate, SignGate
 from neurosim.initializers import He, Initializer, OnOff
 from neurosim.plasticity import PlasticityRule
 from neurosim.readout import OneHot, Readout
@@ -46,6 +46,7 @@ def network(
     sign: Sign = "nonnegative",
     rule: PlasticityRule | None = None,
     readout: Readout | None = None,
+    gate: Gate | None = None,
     conventional: bool = False,
 ) -> Circuit:
     """A feedforward network of the paper: spatial ``layers``, then fully connected ``widths``, then the output.
@@ -57,10 +58,12 @@ def network(
         sign: ``"nonnegative"`` (ON/OFF initialization) or ``"mixed"`` (He initialization) past the first layer.
         rule: the rule of every group; default GEVB, in conventional networks BP.
         readout: default one-hot with ten classes and softmax cross-entropy.
-        conventional: scalar units (K = 1) and one output unit per class.
+        gate: of every population but the pools and the output; default :class:`SignGate`.
+        conventional: scalar units (K = 1) and one output unit per component of the readout.
     """
     circuit = Circuit(inputs, readout or OneHot(10), K=1 if conventional else None)
     init: Initializer = OnOff() if sign == "nonnegative" else He()
+    gate = gate if gate is not None else SignGate()
     learned = rule if rule is not None else BP() if conventional else GEVB()
     pre = INPUT
 
@@ -75,14 +78,14 @@ def network(
     for number, (channels, connectivity, pooled) in enumerate(layers, start=1):
         local = isinstance(connectivity, Local2d)
         name = f"{'lc' if local else 'conv'}{number}"
-        circuit.population(name, (channels, ...), gate=SignGate(), bias="unit" if local else "channel")
+        circuit.population(name, (channels, ...), gate=gate, bias="unit" if local else "channel")
         connect(name, connectivity)
         pre = name
         if pooled:
             circuit.relay(f"pool{number}", name, AvgPool(2))
             pre = f"pool{number}"
     for number, width in enumerate(widths, start=1):
-        circuit.population(f"fc{number}", (width,), gate=SignGate())
+        circuit.population(f"fc{number}", (width,), gate=gate)
         connect(f"fc{number}", Dense())
         pre = f"fc{number}"
     connect(OUTPUT, Dense())
@@ -97,9 +100,11 @@ def mnist_fc(
     rule: PlasticityRule | None = None,
     widths: Sequence[int] = (1024, 512),
     conventional: bool = False,
+    readout: Readout | None = None,
+    gate: Gate | None = None,
 ) -> Circuit:
     """MNIST, fully connected: 1024, 512 vector units (Table 3)."""
-    return network(MNIST, [], widths, sign=sign, rule=rule, conventional=conventional)
+    return network(MNIST, [], widths, sign=sign, rule=rule, conventional=conventional, readout=readout, gate=gate)
 
 
 def mnist_conv(
@@ -108,10 +113,12 @@ def mnist_conv(
     channels: Sequence[int] = (64, 32),
     fc1: int = 1024,
     conventional: bool = False,
+    readout: Readout | None = None,
+    gate: Gate | None = None,
 ) -> Circuit:
     """MNIST, convolutional: 64 and 32 channels of 3x3, pooled, then 1024 (Table 3)."""
     layers: list[Layer] = [(n, Conv2d(3, padding=1), True) for n in channels]
-    return network(MNIST, layers, [fc1], sign=sign, rule=rule, conventional=conventional)
+    return network(MNIST, layers, [fc1], sign=sign, rule=rule, conventional=conventional, readout=readout, gate=gate)
 
 
 def mnist_lc(
@@ -120,10 +127,12 @@ def mnist_lc(
     channels: Sequence[int] = (32, 32),
     fc1: int = 1024,
     conventional: bool = False,
+    readout: Readout | None = None,
+    gate: Gate | None = None,
 ) -> Circuit:
     """MNIST, locally connected: 32 and 32 channels of 3x3, pooled, then 1024 (Table 3)."""
     layers: list[Layer] = [(n, Local2d(3, padding=1), True) for n in channels]
-    return network(MNIST, layers, [fc1], sign=sign, rule=rule, conventional=conventional)
+    return network(MNIST, layers, [fc1], sign=sign, rule=rule, conventional=conventional, readout=readout, gate=gate)
 
 
 def _three(channels: Sequence[int]) -> tuple[int, int, int]:
@@ -137,9 +146,11 @@ def cifar10_fc(
     rule: PlasticityRule | None = None,
     widths: Sequence[int] = (1024, 512, 512),
     conventional: bool = False,
+    readout: Readout | None = None,
+    gate: Gate | None = None,
 ) -> Circuit:
     """CIFAR-10, fully connected: 1024, 512, 512 vector units (Table 4)."""
-    return network(CIFAR10, [], widths, sign=sign, rule=rule, conventional=conventional)
+    return network(CIFAR10, [], widths, sign=sign, rule=rule, conventional=conventional, readout=readout, gate=gate)
 
 
 def cifar10_conv(
@@ -148,6 +159,8 @@ def cifar10_conv(
     channels: Sequence[int] = (128, 64, 64),
     fc1: int = 1024,
     conventional: bool = False,
+    readout: Readout | None = None,
+    gate: Gate | None = None,
 ) -> Circuit:
     """CIFAR-10, convolutional: 128 and 64 channels of 5x5, pooled, 64 of 2x2 with stride 2, then 1024 (Table 4)."""
     first, second, third = _three(channels)
@@ -156,7 +169,7 @@ def cifar10_conv(
         (second, Conv2d(5, padding=2), True),
         (third, Conv2d(2, stride=2), False),
     ]
-    return network(CIFAR10, layers, [fc1], sign=sign, rule=rule, conventional=conventional)
+    return network(CIFAR10, layers, [fc1], sign=sign, rule=rule, conventional=conventional, readout=readout, gate=gate)
 
 
 def cifar10_lc(
@@ -165,6 +178,8 @@ def cifar10_lc(
     channels: Sequence[int] = (64, 32, 32),
     fc1: int | None = None,
     conventional: bool = False,
+    readout: Readout | None = None,
+    gate: Gate | None = None,
 ) -> Circuit:
     """CIFAR-10, locally connected: 64, 32 channels of 5x5, pooled, 32 of 2x2 with stride 2, then 256 (Table 4: 512)."""
     first, second, third = _three(channels)
@@ -173,6 +188,7 @@ def cifar10_lc(
         (second, Local2d(5, padding=2), True),
         (third, Local2d(2, stride=2), False),
     ]
+    width = fc1 or (512 if conventional else 256)
     return network(
-        CIFAR10, layers, [fc1 or (512 if conventional else 256)], sign=sign, rule=rule, conventional=conventional
+        CIFAR10, layers, [width], sign=sign, rule=rule, conventional=conventional, readout=readout, gate=gate
     )

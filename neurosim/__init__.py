@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from neurosim.plasticity import CreditForm as CreditForm
     from neurosim.plasticity import PlasticityRule as PlasticityRule
     from neurosim.readout import Binary as Binary
+    from neurosim.readout import CodeTable as CodeTable
+    from neurosim.readout import ErrorCorrecting as ErrorCorrecting
+    from neurosim.readout import Gray as Gray
+    from neurosim.readout import Hierarchical as Hierarchical
     from neurosim.readout import OneHot as OneHot
     from neurosim.rules import BP as BP
     from neurosim.rules import GEVB as GEVB
@@ -43,7 +47,7 @@ _HOME = {
     **dict.fromkeys(["HalfNormal", "He", "Initializer", "OnOff", "Zeros"], "initializers"),
     **dict.fromkeys(["SGD", "Adam", "Optimizer"], "optimizers"),
     **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),
-    **dict.fromkeys(["Binary", "OneHot"], "readout"),
+    **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot"], "readout"),
     **dict.fromkeys(["BP", "GEVB"], "rules"),
     "Simulator": "simulator",
 }

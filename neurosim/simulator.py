@@ -19,6 +19,7 @@ from neurosim.images import to_unit_range
 from neurosim.named_tensors import NamedTensors, project
 from neurosim.optimizers import Adam, Optimizer
 from neurosim.parameters import draw_pathway
+from neurosim.readout import codewords_of
 from neurosim.state import check, collect, restore
 from neurosim.step import Step, Updates, bias_name, everything, needed
 from neurosim.streams import stream
@@ -152,6 +153,12 @@ class Simulator:
         return losses.sum(), self._mistakes(output, labels)
 
     @torch.no_grad()
+    def bit_errors(self, images: Tensor, labels: Tensor) -> Int[Tensor, " length"]:
+        """In how many examples each output component was wrong, ``(length,)`` on the device."""
+        output = self.forward(images).output.flatten(1)
+        return self.circuit.readout.bit_errors(output, self._targets(labels, len(output)))
+
+    @torch.no_grad()
     def learn(self, images: Tensor, labels: Tensor) -> Step:
         """Present a batch, update every learning group and bias, and enforce the sign constraints.
 
@@ -278,7 +285,7 @@ class Simulator:
         self.biases = NamedTensors("bias", tensors.biases)
         self.gates = NamedTensors("gate constant", tensors.gates)
         self.feedback = NamedTensors("feedback", tensors.feedback)
-        self._codewords = circuit.readout.codewords().to(self.device, self._dtype)
+        self._codewords = codewords_of(circuit.readout).to(self.device, self._dtype)
         self._synapses = {
             group.name: Synapses(
                 group,

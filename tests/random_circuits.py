@@ -10,12 +10,16 @@ from neurosim import (
     AvgPool,
     Binary,
     Circuit,
+    CodeTable,
     Conv2d,
     Dense,
+    ErrorCorrecting,
     ExternalGate,
     FirstBinGate,
+    Gray,
     HalfNormal,
     He,
+    Hierarchical,
     Local2d,
     OneHot,
     OnOff,
@@ -23,7 +27,10 @@ from neurosim import (
     Zeros,
 )
 
-READOUTS = [(OneHot(4), None), (OneHot(4, "squared"), 1), (Binary(2), None), (Binary(7, "squared"), None)]
+READOUTS = [
+    (OneHot(4), None), (OneHot(4, "squared"), 1), (Binary(2), None), (Binary(7, "squared"), None), (Gray(5), 1),
+    (ErrorCorrecting(4, 5), None), (Hierarchical(4, (0, 1, 1, 0)), None), (CodeTable(2, ("010", "101")), 1),
+]  # fmt: skip
 WEIGHTS = [("mixed", He()), ("nonnegative", HalfNormal(0.5)), ("nonpositive", Zeros()), ("mixed", OnOff())]
 
 

@@ -7,7 +7,24 @@ import math
 
 import pytest
 
-from neurosim import BP, GEVB, AvgPool, Circuit, Conv2d, Dense, He, Local2d, OneHot, OnOff, SignGate, circuits
+from neurosim import (
+    BP,
+    GEVB,
+    AvgPool,
+    Binary,
+    Circuit,
+    Conv2d,
+    Dense,
+    ExternalGate,
+    FirstBinGate,
+    He,
+    Hierarchical,
+    Local2d,
+    OneHot,
+    OnOff,
+    SignGate,
+    circuits,
+)
 from neurosim.circuits import available_circuits, load
 from neurosim.circuits.paper import network
 from neurosim.errors import CircuitError, UnknownNameError
@@ -193,6 +210,29 @@ def test_a_conventional_network_counted_by_hand() -> None:
         "pool1->fc1": (6, 4, 14, 14),
         "fc1->output": (10, 6),
     }
+
+
+@pytest.mark.parametrize("sign", ["nonnegative", "mixed"])
+@pytest.mark.parametrize("name", TABLES)
+def test_code_and_gate_are_options(name: str, sign: str) -> None:
+    """One factor at a time: everything else stays."""
+    plain, gate, code = load(name, sign=sign), ExternalGate(spread=0.5), Binary(10, "squared")
+    gates = {p.name: p.gate for p in load(name, sign=sign, gate=gate).populations.values() if p.gate is not None}
+    assert gates == dict.fromkeys(TABLES[name][1], gate)
+    coded = load(name, sign=sign, readout=code)
+    assert (coded.readout, coded.K, coded.output_units) == (code, 4, 1)
+    assert coded.groups == load(name, sign=sign, gate=gate).groups == plain.groups
+    assert list(coded.populations.values()) == list(plain.populations.values())
+    assert load(name, sign=sign, readout=OneHot(10), gate=SignGate()) == plain
+
+
+def test_a_conventional_network_of_bits() -> None:
+    """One scalar output per bit."""
+    c = load(
+        "mnist-fc", conventional=True, readout=Hierarchical(10, (0, 1, 1, 1, 1, 0, 1, 1, 0, 1)), gate=FirstBinGate()
+    )
+    assert (c.K, c.output_units) == (1, 4)
+    assert {p.gate for p in c.populations.values()} == {None, FirstBinGate()}
 
 
 @pytest.mark.parametrize("name", available_circuits())

@@ -14,10 +14,22 @@ from small_circuits import readouts_for, small, with_rule
 from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
-from neurosim import BP, SGD, Adam, Circuit, Dense, Optimizer, Simulator
+from neurosim import (
+    BP,
+    SGD,
+    Adam,
+    Circuit,
+    Dense,
+    ErrorCorrecting,
+    Gray,
+    Hierarchical,
+    Optimizer,
+    Simulator,
+)
 from neurosim.circuits import available_circuits, load
 from neurosim.gates import SignGate
 from neurosim.plasticity import available_rules
+from neurosim.readout import Readout
 
 OPTIMIZERS = {"Adam": Adam(), "SGD": SGD(0.1, momentum=0.9)}
 CUDA = torch.device("cuda")
@@ -44,6 +56,7 @@ def everything_runs(simulator: Simulator, dtype: torch.dtype = torch.uint8) -> N
     activity = simulator.forward(images, keep="all")
     made += [*activity.activations.values(), *activity.gates.values(), *activity.pre_activations.values()]
     made += [activity.output, simulator.predict(images), *simulator.score(images, labels)]
+    made.append(simulator.bit_errors(images, labels))
     assert len(made) > 20
     assert {tensor.device.type for tensor in [*made, *simulator.weights.values(), *simulator.gates.values()]} == {
         "cuda"
@@ -73,6 +86,11 @@ def test_step_at_full_width(name: str, rule: str, fake: FakeTensorMode) -> None:
     (readout, K), *_ = readouts_for(rule)
     described = load(name, rule=BP()).to_dict() | {"readout": readout.to_dict(), "K": K}
     everything_runs(Simulator(with_rule(Circuit.from_dict(described), rule), device=CUDA))
+
+
+@pytest.mark.parametrize("code", [Gray(10), ErrorCorrecting(10, 7, "squared"), Hierarchical(3, (0, 1, 1))], ids=str)
+def test_codes(code: Readout, fake: FakeTensorMode) -> None:
+    everything_runs(Simulator(small("mnist-conv", readout=code), device=CUDA))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

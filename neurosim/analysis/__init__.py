@@ -1,5 +1,6 @@
-"""Measures of why a rule learns."""
+"""Measures of why a rule learns, and of what a circuit gets wrong."""
 
 from neurosim.analysis.alignment import angle, gradient_alignment
+from neurosim.analysis.code_errors import CodeErrors, code_errors
 
-__all__ = ["angle", "gradient_alignment"]
+__all__ = ["CodeErrors", "angle", "code_errors", "gradient_alignment"]

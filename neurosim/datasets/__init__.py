@@ -7,23 +7,27 @@
     >>> images.shape, images.dtype
     (torch.Size([32, 1, 8, 8]), torch.uint8)
 
-`dataset` holds the classes, `hdf5` the file format, `registry` the names, `torchvision_source` the downloads.
+`dataset` holds the classes, `hdf5` the file format, `registry` the names, `torchvision_source` the downloads,
+`hierarchy` coarse classes.
 """
 
 from __future__ import annotations
 
 from neurosim.datasets.dataset import Dataset, Split, batches
 from neurosim.datasets.hdf5 import read_dataset, save_dataset
+from neurosim.datasets.hierarchy import HIERARCHIES, coarse_classes
 from neurosim.datasets.registry import DATASETS, DatasetEntry, available_datasets, cached, load_dataset
 
 __all__ = [
     "DATASETS",
     "Dataset",
     "DatasetEntry",
+    "HIERARCHIES",
     "Split",
     "available_datasets",
     "batches",
     "cached",
+    "coarse_classes",
     "load_dataset",
     "read_dataset",
     "save_dataset",

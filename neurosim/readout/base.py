@@ -1,4 +1,4 @@
-"""The readout: how classes are written at the output, the loss, its error vector, and decoding."""
+"""What every readout has: a table of targets, the losses on it, error vectors, and decoding; the one-hot code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _at_least_two(instance: Readout, attribute: Attribute[int], value: int) -> N
         raise CircuitError(f"{type(instance).__name__}.classes must be an integer of at least 2, got {value!r}")
 
 
-def _known_loss(instance: Readout, attribute: Attribute[str], value: str) -> None:
+def known_loss(instance: Readout, attribute: Attribute[str], value: str) -> None:
     if value not in instance.losses:
         raise UnknownNameError(f"loss for {type(instance).__name__}", value, instance.losses)
 
@@ -40,7 +40,7 @@ class Readout(Description):
     kind: ClassVar[str] = "readout"
     losses: ClassVar[tuple[str, ...]] = ("squared", "logistic")
     classes: int = field(validator=_at_least_two)
-    loss: str = field(default="squared", validator=_known_loss)
+    loss: str = field(default="squared", validator=known_loss)
 
     @property
     def length(self) -> int:
@@ -62,25 +62,39 @@ class Readout(Description):
         softplus = -F.logsigmoid(-output)  # F.softplus cuts the tail above 20 off
         return (softplus - target * output).sum(1)
 
+    def estimate(self, output: Float[Tensor, "batch length"]) -> Float[Tensor, "batch length"]:
+        """What the network takes the target to be, ``(batch, length)``: ``softmax(o)``, ``o`` or ``sigmoid(o)``."""
+        if self.loss == "cross_entropy":
+            return torch.softmax(output, dim=1)
+        return output if self.loss == "squared" else torch.sigmoid(output)
+
     def error(
         self, output: Float[Tensor, "batch length"], target: Float[Tensor, "batch length"]
     ) -> Float[Tensor, "batch length"]:
         """The error vector ``e = dL/d(output)``, ``(batch, length)``, L the mean loss of the batch."""
-        if self.loss == "cross_entropy":
-            guess = torch.softmax(output, dim=1)
-        elif self.loss == "squared":
-            guess = output
-        else:
-            guess = torch.sigmoid(output)
-        return (guess - target) / output.shape[0]
+        return (self.estimate(output) - target) / output.shape[0]
+
+    def bit_errors(
+        self, output: Float[Tensor, "batch length"], target: Float[Tensor, "batch length"]
+    ) -> Int[Tensor, " length"]:
+        """In how many examples each component is wrong by itself, ``(length,)``: its estimate on the other side of 1/2.
+
+        Decoding may still find the class, where the code corrects errors.
+
+        Example:
+            >>> output, target = torch.tensor([[3.0, 2.0], [3.0, -2.0]]), torch.tensor([[0.0, 1.0], [0.0, 1.0]])
+            >>> OneHot(2, "logistic").bit_errors(output, target)
+            tensor([2, 1])
+        """
+        return ((self.estimate(output) > 0.5) != (target > 0.5)).sum(0)
 
     def decode(
         self, output: Float[Tensor, "batch length"], codewords: Float[Tensor, "classes length"]
     ) -> Int[Tensor, " batch"]:
         """The class of the nearest codeword, ``(batch,)``.
 
-        Nearest in the sense of the loss: least squared distance, or greatest likelihood
-        ``sum_k y_k o_k`` (the same for both losses where all codewords have one length).
+        Nearest in the sense of the loss: least squared distance, or greatest likelihood. The logarithm of the latter
+        is ``sum_k y_k o_k`` plus a term that is the same for all words, for the logistic loss ``-sum_k softplus(o_k)``.
         """
         score = output @ codewords.t()
         if self.loss == "squared":
@@ -98,7 +112,7 @@ class OneHot(Readout):
     """
 
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "squared", "logistic")
-    loss: str = field(default="cross_entropy", validator=_known_loss)
+    loss: str = field(default="cross_entropy", validator=known_loss)
 
     @property
     def length(self) -> int:
@@ -108,25 +122,19 @@ class OneHot(Readout):
         return torch.eye(self.classes, dtype=torch.float64, device="cpu")
 
 
-@frozen
-class Binary(Readout):
-    """Class c is written in binary, most significant bit first: ``K ~ log2 C`` components (Section 7.3).
+def codewords_of(readout: Readout) -> Float[Tensor, "classes length"]:
+    """The table of targets, refused where classes would be confused.
 
-    With two classes this is one logistic output, the K = 1 network of Section 2.
-
-    Example:
-        >>> Binary(3).codewords().tolist()
-        [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    Raises:
+        CircuitError: not one word per class, or, from another package's code, words that are repeated.
     """
-
-    losses: ClassVar[tuple[str, ...]] = ("logistic", "squared")
-    loss: str = field(default="logistic", validator=_known_loss)
-
-    @property
-    def length(self) -> int:
-        return (self.classes - 1).bit_length()
-
-    def codewords(self) -> Float[Tensor, "classes length"]:
-        numbers = torch.arange(self.classes, device="cpu").unsqueeze(1)
-        shifts = torch.arange(self.length - 1, -1, -1, device="cpu")
-        return ((numbers >> shifts) & 1).to(torch.float64)
+    words = readout.codewords()
+    if tuple(words.shape) != (readout.classes, readout.length):
+        raise CircuitError(
+            f"readout {readout}: codewords() must have the shape {(readout.classes, readout.length)}, one word per "
+            f"class, got {tuple(words.shape)}"
+        )
+    ours = type(readout).__module__.startswith("neurosim.")
+    if not ours and len(words.unique(dim=0)) < readout.classes:
+        raise CircuitError(f"readout {readout}: codewords() repeats a word; no two classes may be written alike")
+    return words
