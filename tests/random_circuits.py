@@ -28,8 +28,8 @@ from neurosim import (
 )
 
 READOUTS = [
-    (OneHot(4), None), (OneHot(4, "squared"), 1), (Binary(2), None), (Binary(7, "squared"), None), (Gray(5), 1),
-    (ErrorCorrecting(4, 5), None), (Hierarchical(4, (0, 1, 1, 0)), None), (CodeTable(2, ("010", "101")), 1),
+    (OneHot(4), None), (OneHot(4, "squared"), 1), (Binary(2), None), (Binary(7, "squared"), None), (Gray(4), 1),
+    (ErrorCorrecting(4, 5), None), (Hierarchical(4, (0, 1, 1, 0)), None), (CodeTable(2, ("0101", "1011")), 1),
 ]  # fmt: skip
 WEIGHTS = [("mixed", He()), ("nonnegative", HalfNormal(0.5)), ("nonpositive", Zeros()), ("mixed", OnOff())]
 
