@@ -41,8 +41,8 @@ def load_entry_points(group: str, refusal: Refusal = anything) -> dict[str, Any]
     ``refusal`` refuses, one that claims a name of ours, and all that claim one name. None of them hides the others.
 
     Example:
-        >>> sorted(load_entry_points("neurosim.rules"))[:2]
-        ['bp', 'gevb']
+        >>> sorted(load_entry_points("neurosim.rules"))[:3]
+        ['bp', 'dfa', 'fa']
     """
     loaded: dict[str, Any] = {}
     entries, complaints = _unambiguous(group)

@@ -51,6 +51,15 @@ def test_your_own_rule(tmp_path):
     assert set(errors) == {"RandomSigns", "GEVB"} and errors["GEVB"] < 10
 
 
+def test_binary_codes(tmp_path):
+    printed = run(tmp_path, str(ROOT / "examples" / "binary_codes.py"))
+    rows = re.findall(r"^(.{26}) K = +(\d+)   classes +([0-9.]+)%", printed, re.M)
+    lengths = {name.strip(): int(length) for name, length, _ in rows}
+    assert lengths["4 bits, Gray"] == 4 and lengths["15 bits, error-correcting"] == 15 and len(rows) == 6
+    assert all(float(error) < 20 for _, _, error in rows)  # chance is 90 %
+    assert "loop or not" in printed
+
+
 def test_readme_example(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)

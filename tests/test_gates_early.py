@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from reference import Reference
-from small_circuits import batch_for, components_for, scatter_biases, small, with_rule
+from small_circuits import batch_for, readouts_for, scatter_biases, small, with_rule
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -140,8 +140,8 @@ def test_gevb_has_the_signs_of_the_gradient(gate: Gate, name: str) -> None:
 def test_every_rule_learns_on_cuda(gate: Gate, rule: str) -> None:
     """As far as a machine without cuda can tell: no tensor on another device, no value read inside a step."""
     with FakeTensorMode():
-        for components in components_for(rule):
-            circuit = with_rule(small("mnist-conv", rule=BP(), readout=OneHot(10), K=components, gate=gate), rule)
+        for readout, K in readouts_for(rule):
+            circuit = with_rule(small("mnist-conv", rule=BP(), readout=readout, K=K, gate=gate), rule)
             simulator = Simulator(circuit, device="cuda")
             images = torch.empty(16, *circuit.inputs, dtype=torch.uint8, device="cuda")
             labels = torch.empty(16, dtype=torch.int64, device="cuda")
