@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from neurosim.readout import Gray as Gray
     from neurosim.readout import Hierarchical as Hierarchical
     from neurosim.readout import OneHot as OneHot
+    from neurosim.relaxation import NoiseRelaxation as NoiseRelaxation
+    from neurosim.relaxation import Relaxation as Relaxation
     from neurosim.rules import BP as BP
     from neurosim.rules import GEVB as GEVB
     from neurosim.simulator import Simulator as Simulator
@@ -48,6 +50,7 @@ _HOME = {
     **dict.fromkeys(["SGD", "Adam", "Optimizer"], "optimizers"),
     **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),
     **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot"], "readout"),
+    **dict.fromkeys(["NoiseRelaxation", "Relaxation"], "relaxation"),
     **dict.fromkeys(["BP", "GEVB"], "rules"),
     "Simulator": "simulator",
 }

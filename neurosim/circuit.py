@@ -10,7 +10,15 @@ from typing import Any, Literal
 import attrs
 import networkx as nx
 
-from neurosim.circuit_checks import at, fitted, refuse_gate, refuse_incomplete, refuse_misfit, refuse_misplaced
+from neurosim.circuit_checks import (
+    at,
+    fitted,
+    refuse_gate,
+    refuse_incomplete,
+    refuse_misfit,
+    refuse_misplaced,
+    refuse_missharing,
+)
 from neurosim.circuit_file import as_text, from_data, from_json, to_data, to_json
 from neurosim.connectivity import Connectivity, Shape
 from neurosim.errors import CircuitError, UnknownNameError
@@ -19,6 +27,7 @@ from neurosim.initializers import SIGNS, He, Initializer, Site
 from neurosim.plasticity import PlasticityRule
 from neurosim.populations import BIASES, Population, Shared, SynapseGroup, declared_shape, site_of, whole_number
 from neurosim.readout import Readout
+from neurosim.relaxation import WeightRelaxation
 from neurosim.vectorization import vectorization_named
 
 INPUT, OUTPUT = "input", "output"
@@ -139,6 +148,8 @@ class Circuit:
         sign: str = "mixed",
         init: Initializer | None = None,
         name: str | None = None,
+        sharing: str = "tied",
+        relaxation: WeightRelaxation | None = None,
     ) -> SynapseGroup:
         """Add a synapse group from ``pre`` to ``post``.
 
@@ -147,18 +158,25 @@ class Circuit:
             sign: ``"mixed"``, ``"nonnegative"`` or ``"nonpositive"``.
             init: how the weights start; default :class:`~neurosim.initializers.He`.
             name: default ``"pre->post"``; needed for a second group between the same populations.
+            sharing: ``"tied"``: the K components of two vector units share one weight. ``"untied"``: each has its own,
+                ``(K, *weight)``, and changes it by its own ``G a_mu e_mu``. All K start equal, from the very draw
+                of the tied group, so that untying changes nothing before learning does.
+            relaxation: what draws untied weights together, :class:`~neurosim.relaxation.Relaxation` or
+                :class:`~neurosim.relaxation.NoiseRelaxation`; a frozen group is not relaxed.
 
         Raises:
-            UnknownNameError: a population or sign that does not exist.
-            CircuitError: a shape that does not fit, a cycle, a rule, sign or initializer that cannot apply.
+            UnknownNameError: a population, sign or sharing that does not exist.
+            CircuitError: a shape that does not fit, a cycle, a rule, sign, initializer, sharing or relaxation that
+                cannot apply.
         """
         given = f"{pre}->{post}" if name is None else name
-        group = SynapseGroup(given, pre, post, connectivity, rule, sign, init or He())
+        group = SynapseGroup(given, pre, post, connectivity, rule, sign, init or He(), sharing, relaxation)
         source, target = self._known_shape(pre), self._population(post)
         self._refuse_taken(group)
         if sign not in SIGNS:
             raise UnknownNameError("sign", sign, SIGNS)
         refuse_misplaced(self.graph, group, target)
+        refuse_missharing(self, group, source)
         resolved = fitted(group, source, target)
         refuse_misfit(self, group, source, resolved)
         self.graph.nodes[post]["population"] = resolved
@@ -196,6 +214,23 @@ class Circuit:
             frozen = all(group.rule is None for group in twin.into(name))
             if isinstance(population.bias_rule, PlasticityRule) and (not isinstance(rules, Mapping) or frozen):
                 twin.graph.nodes[name]["population"] = attrs.evolve(population, bias_rule="shared")
+        return twin
+
+    def with_sharing(self, sharing: str, relaxation: WeightRelaxation | None = None) -> Circuit:
+        """A copy in which all groups between vector units are tied, or untied and relaxed.
+
+        Example:
+            >>> from neurosim import Relaxation, circuits
+            >>> untied = circuits.load("digits-fc").with_sharing("untied", Relaxation(rate=0.5))
+            >>> untied.weight_shape(untied.group("fc1->fc2"))
+            (10, 128, 256)
+        """
+        twin = self.copy()
+        for name, group in self.groups.items():
+            if not self.populations[group.pre].scalar:
+                changed = attrs.evolve(group, sharing=sharing, relaxation=relaxation)
+                refuse_missharing(twin, changed, self.populations[group.pre])
+                twin.graph.edges[group.pre, group.post, name]["group"] = changed
         return twin
 
     def copy(self) -> Circuit:
@@ -251,6 +286,11 @@ class Circuit:
         pre, post = self.populations[group.pre], self.populations[group.post]
         sources = sum(g.name != group.name for g in self.into(group.post)) + 1
         return site_of(group, pre, post, self.K, sources)
+
+    def weight_shape(self, group: SynapseGroup) -> Shape:
+        """Shape of a group's weights: ``(K, *weight)`` where every component has its own, else ``weight``."""
+        shape = self.site(group).shape
+        return (self.K, *shape) if group.untied else shape
 
     def bias_rule(self, population: str) -> PlasticityRule | None:
         """The rule that a population's bias learns by; None where it is frozen or does not exist.

@@ -13,7 +13,7 @@ import torch
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.gates import Gate
 from neurosim.plasticity import NEEDS, CreditForm, PlasticityRule
-from neurosim.populations import Population, SynapseGroup, site_of
+from neurosim.populations import SHARINGS, Population, SynapseGroup, site_of
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
@@ -96,6 +96,34 @@ def refuse_misfit(circuit: Circuit, group: SynapseGroup, pre: Population, post: 
         _refuse_undeclared(circuit, group, group.rule)
     if group.rule is not None and (reason := group.rule.refusal(circuit, group)) is not None:
         raise CircuitError(f"group '{group.name}': the rule {group.rule} cannot apply: {reason}")
+
+
+def refuse_missharing(circuit: Circuit, group: SynapseGroup, pre: Population) -> None:
+    """Raise where the weights of ``group`` cannot be untied, or where there is nothing to relax."""
+    where, relaxation = f"group '{group.name}'", group.relaxation
+    if group.sharing not in SHARINGS:
+        raise UnknownNameError(f"sharing for group '{group.name}'", str(group.sharing), SHARINGS)
+    if circuit.K == 1 and (group.untied or relaxation is not None):
+        given = "sharing='untied'" if group.untied else f"relaxation={relaxation}"
+        other = f", or use K={circuit.readout.length}" if circuit.readout.length > 1 else ""
+        raise CircuitError(
+            f"{where}: {given} is for vector units; with K = 1 a pair of units has one synapse; leave it out{other}"
+        )
+    if pre.scalar and group.untied:
+        raise CircuitError(
+            f"{where}: synapses from scalar units ('{pre.name}') have weights of their own for every component in any "
+            f"case; leave out sharing='untied'"
+        )
+    if pre.scalar and relaxation is not None:
+        raise CircuitError(
+            f"{where}: {relaxation} would make the components of a unit equal; synapses from scalar units "
+            f"('{pre.name}') are meant to differ between components; leave out relaxation="
+        )
+    if not group.untied and relaxation is not None:
+        raise CircuitError(
+            f"{where}: {relaxation} draws the {circuit.K} weights of an untied group together, but this group is tied "
+            f"and has one; use sharing='untied', or leave out relaxation="
+        )
 
 
 def _refuse_broken_map(circuit: Circuit, group: SynapseGroup, pre: Population, post: Population) -> None:

@@ -13,6 +13,7 @@ from neurosim.initializers import Initializer
 from neurosim.plasticity import PlasticityRule
 from neurosim.populations import Population, SynapseGroup
 from neurosim.readout import Readout
+from neurosim.relaxation import WeightRelaxation
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
@@ -50,6 +51,8 @@ def _population_data(circuit: Circuit, population: Population) -> dict[str, Any]
 
 
 def _group_data(group: SynapseGroup) -> dict[str, Any]:
+    relaxation = group.relaxation.to_dict() if group.relaxation is not None else None
+    sharing = {"sharing": group.sharing, "relaxation": relaxation} if group.untied else {}  # tied is the default
     return {
         "name": group.name,
         "pre": group.pre,
@@ -58,7 +61,7 @@ def _group_data(group: SynapseGroup) -> dict[str, Any]:
         "rule": group.rule.to_dict() if group.rule is not None else None,
         "sign": group.sign,
         "init": group.init.to_dict(),
-    }
+    } | sharing
 
 
 def from_data(kind: type[Circuit], data: Any) -> Circuit:
@@ -108,8 +111,14 @@ def _build(kind: type[Circuit], data: dict[str, Any]) -> Circuit:
             sign=entry["sign"],
             init=Initializer.from_dict(entry["init"]),
             name=entry["name"],
+            sharing=entry.get("sharing", "tied"),
+            relaxation=_relaxation(entry.get("relaxation")),
         )
     return circuit
+
+
+def _relaxation(data: dict[str, Any] | None) -> WeightRelaxation | None:
+    return WeightRelaxation.from_dict(data) if data is not None else None
 
 
 def to_json(circuit: Circuit) -> str:
@@ -132,19 +141,27 @@ def from_json(kind: type[Circuit], text: str) -> Circuit:
 
 def as_text(circuit: Circuit) -> str:
     """Two aligned tables: the populations and the groups."""
-    weights = {name: circuit.site(group).shape for name, group in circuit.groups.items()}
+    weights = {name: circuit.weight_shape(group) for name, group in circuit.groups.items()}
+    shows_sharing = any(group.untied for group in circuit.groups.values())
     total = sum(math.prod(shape) for shape in weights.values())
     units = f"{circuit.K} (vector units)" if circuit.K > 1 else f"{circuit.K} (scalar units)"
     populations = [["population", "shape", "gate", "bias"]]
     for p in (circuit.populations[name] for name in circuit.order):
         gate = "scalar" if p.scalar else "relay" if p.relay_of else str(p.gate or "linear")
         populations.append([p.name, str(p.shape), gate, p.bias or "-"])
-    groups = [["group", "connectivity", "rule", "sign", "init", "weights"]]
+    groups = [["group", "connectivity", "rule", "sign", "init", "weights", *(["sharing"] if shows_sharing else [])]]
     for name, group in circuit.groups.items():
         rule = str(group.rule) if group.rule is not None else "frozen"
-        groups.append([name, str(group.connectivity), rule, group.sign, str(group.init), str(weights[name])])
+        sharing = [_sharing(circuit, group)] if shows_sharing else []
+        groups.append([name, str(group.connectivity), rule, group.sign, str(group.init), str(weights[name]), *sharing])
     title = f"Circuit: K = {units}, readout {circuit.readout}, {total} weights"
     return "\n".join([title, *_aligned(populations), *_aligned(groups)])
+
+
+def _sharing(circuit: Circuit, group: SynapseGroup) -> str:
+    if circuit.populations[group.pre].scalar:
+        return "-"
+    return f"{group.sharing}, {group.relaxation}" if group.relaxation is not None else group.sharing
 
 
 def _aligned(rows: list[list[str]]) -> list[str]:

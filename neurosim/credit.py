@@ -52,13 +52,21 @@ class Presentation:
             return credit
         return credit * (gate if credit.ndim == gate.ndim else gate.unsqueeze(1))
 
+    def per_component(self, population: str, signal: Tensor) -> Tensor:
+        """A signal per unit times the error vector, ``(batch, K, *units)``; one per component as it is."""
+        units = self.circuit.populations[population].shape
+        if signal.ndim == 2 + len(units):
+            return signal
+        return signal.unsqueeze(1) * self.error.view(*self.error.shape[:2], *[1] * len(units))
+
 
 @define(eq=False)
 class Pathways:
     """Signals that travel back from the output, computed only as deep as asked for and shared by all who ask.
 
     With one output unit the signal is one number per unit, 1 at the output (Eq. 13); with several it is one number
-    per unit and component, the error itself at the output (Eq. 3).
+    per unit and component, the error itself at the output (Eq. 3). A signal per unit that crosses an untied group is
+    multiplied by the error vector there and is per component from then on: every component has its own way back.
     """
 
     seen: Presentation
@@ -93,7 +101,12 @@ class Pathways:
         for group in self.seen.circuit.out_of(population):
             synapses = self.seen.synapses[group.name]
             weight = None if synapses.weight is None else self._effective(feedback, group.name, synapses.weight)
-            carried = synapses.transpose(weight, self.seen.gated(group.post, signal(feedback, group.post)))
+            arriving = self.seen.gated(group.post, signal(feedback, group.post))
+            if synapses.untied:
+                arriving = self.seen.per_component(group.post, arriving)
+            carried = synapses.transpose(weight, arriving)
+            if total is not None and total.ndim != carried.ndim:
+                total, carried = (self.seen.per_component(population, part) for part in (total, carried))
             total = carried if total is None else total + carried
         assert total is not None, f"'{population}' has no way to the output"  # Circuit.check refuses this
         return total
@@ -182,11 +195,18 @@ class CreditContext:
         return self._pathways.seen.constants[name]
 
     def feedback(self, feedback: Feedback) -> Tensor:
-        """What a feedback pathway delivers to the population, before its gate's derivative."""
+        """What a feedback pathway delivers to the population, before its gate's derivative.
+
+        With one output unit per unit, ``(batch, *units)``, unless it crosses an untied group: then, as with several
+        output units, per component with the error included, ``(batch, K, *units)``.
+        """
         return self._pathways.at(feedback, self.population)
 
     def one_hop(self, feedback: Feedback) -> Tensor:
-        """How strongly the population drives the active units right after it: ``sum_k f_ki G(h_k)``."""
+        """How strongly the population drives the active units right after it: ``sum_k f_ki G(h_k)``.
+
+        Through an untied group per component, times the error vector.
+        """
         return self._pathways.one_hop(feedback, self.population)
 
     def noise(self, population: str | None = None) -> Tensor:
@@ -259,13 +279,19 @@ class Credits:
             CreditForm.PER_COMPONENT: (batch, circuit.K, *units),
         }[form]
         kind = self.seen.error.dtype
-        fits = credit is None if wanted is None else isinstance(credit, Tensor) and tuple(credit.shape) == wanted
+        shape = tuple(credit.shape) if isinstance(credit, Tensor) else None
+        crossed = form is CreditForm.PER_UNIT and shape == (batch, circuit.K, *units) and self._crosses_untied()
+        fits = credit is None if wanted is None else shape == wanted or crossed
         if not fits or (credit is not None and credit.dtype != kind):
             means = "None" if wanted is None else f"the shape {wanted} of {kind}"
             found = f"{tuple(credit.shape)} of {credit.dtype}" if isinstance(credit, Tensor) else repr(credit)
             raise SimulationError(
                 f"the credit of {rule} at '{population}': its form {form.name} means {means}, got {found}"
             )
+
+    def _crosses_untied(self) -> bool:
+        """Whether credit per unit may have become credit per component on its way."""
+        return any(synapses.untied for synapses in self.seen.synapses.values())
 
     def gated(self, population: str, rule: PlasticityRule) -> Tensor:
         """``c G`` or ``d G``: the postsynaptic factor of the update, ``(batch, *units)`` or ``(batch, K, *units)``."""

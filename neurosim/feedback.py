@@ -41,7 +41,10 @@ class Feedback(Description):
         return type(self).__name__
 
     def draw(self, init: Initializer, site: Site, generator: torch.Generator) -> Tensor | None:
-        """The constants for one group, in the shape of its weight, float64 on the cpu; None where none are needed."""
+        """The constants for one group, of ``site.shape``, float64 on the cpu; None where none are needed.
+
+        Of an untied group all K components start with the same; they are copied after the draw.
+        """
         return None
 
     def effective(self, weight: Tensor, constants: Tensor | None) -> Tensor:

@@ -18,11 +18,17 @@ from neurosim.streams import stream
 
 
 def draw_weights(circuit: Circuit, seed: int) -> dict[str, Tensor]:
-    """Initial weights by group, float64 on the cpu: ``(K, *weight)`` from scalar units, else ``weight``."""
+    """Initial weights by group, float64 on the cpu: ``(K, *weight)`` from scalar units and untied, else ``weight``."""
     drawn = {}
     for name, group in circuit.groups.items():
-        drawn[name] = group.init.draw(circuit.site(group), stream(seed, "weights", name))
+        weight = group.init.draw(circuit.site(group), stream(seed, "weights", name))
+        drawn[name] = _copied_if_untied(circuit, group, weight)
     return drawn
+
+
+def _copied_if_untied(circuit: Circuit, group: SynapseGroup, drawn: Tensor) -> Tensor:
+    """What was drawn as for a tied group, for every component; so untied circuits start where tied ones do."""
+    return drawn.expand(circuit.K, *drawn.shape).clone() if group.untied else drawn
 
 
 def draw_biases(circuit: Circuit) -> dict[str, Tensor]:
@@ -73,7 +79,8 @@ def draw_pathway(
 ) -> Tensor | None:
     """The constants of a pathway for one group; of a redrawn one those of a step."""
     names = ("feedback", feedback.label, group.name) if step is None else ("feedback", feedback.label, group.name, step)
-    return feedback.draw(group.init, circuit.site(group), stream(seed, *names))
+    drawn = feedback.draw(group.init, circuit.site(group), stream(seed, *names))
+    return None if drawn is None else _copied_if_untied(circuit, group, drawn)
 
 
 def rules_by_population(circuit: Circuit) -> list[tuple[Population, PlasticityRule]]:
@@ -96,9 +103,9 @@ def bias_shape(population: Population, components: int) -> tuple[int, ...]:
 def arranged(group: SynapseGroup, site: Site, weight: Tensor) -> Tensor:
     """A copy of ``weight`` in the memory order that the group's connectivity runs fastest on."""
     copy = weight.clone()
-    if site.copies is None:
+    if copy.ndim == len(site.weight_shape):
         return group.connectivity.arrange(copy)
-    unfolded: Tensor = group.connectivity.arrange(copy.flatten(0, 1)).unflatten(0, (site.copies, -1))
+    unfolded: Tensor = group.connectivity.arrange(copy.flatten(0, 1)).unflatten(0, (len(copy), -1))
     return unfolded
 
 

@@ -26,8 +26,9 @@ class CreditForm(Enum):
     """The shape of a rule's answer, the cheapest first.
 
     With credit ``d[b, mu, i]``, gate ``G`` and presynaptic activity ``a``, the update of a group is
-    ``sum_b sum_mu d[b, mu, i] G[b, i] a[b, mu, j]``. The first two forms mean ``d_mu = c e_mu`` and need exactly one
-    output unit.
+    ``sum_b sum_mu d[b, mu, i] G[b, i] a[b, mu, j]``, of an untied group the same without the sum over mu. The first two
+    forms mean ``d_mu = c e_mu`` and need exactly one output unit. A rule of the form PER_UNIT may answer per component,
+    error included, where a feedback pathway that it listens to has crossed an untied group.
     """
 
     BROADCAST = "every unit gets 1, times the error vector (Eq. 9)"

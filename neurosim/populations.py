@@ -16,8 +16,10 @@ from neurosim.errors import CircuitError
 from neurosim.gates import Gate
 from neurosim.initializers import He, Initializer, Site
 from neurosim.plasticity import PlasticityRule
+from neurosim.relaxation import WeightRelaxation
 
 BIASES = ("unit", "channel", None)
+SHARINGS = ("tied", "untied")
 
 #: A bias learns by the rule that its population's groups share.
 Shared = Literal["shared"]
@@ -110,6 +112,9 @@ class SynapseGroup:
         rule: the plasticity rule; None freezes the group.
         sign: ``"mixed"``, ``"nonnegative"`` or ``"nonpositive"``, enforced after every update.
         init: how the weights start.
+        sharing: ``"tied"``, one weight for all K components of a pair of vector units; ``"untied"``, one each. From
+            scalar units every component has weights of its own in any case.
+        relaxation: what draws the K weights of an untied group together; None lets them drift apart.
     """
 
     name: str = field(validator=_name)
@@ -121,6 +126,15 @@ class SynapseGroup:
     )
     sign: str = "mixed"
     init: Initializer = field(factory=He, validator=_object_of(Initializer, "an initializer such as He()"))
+    sharing: str = "tied"
+    relaxation: WeightRelaxation | None = field(
+        default=None, validator=_object_of(WeightRelaxation, "a relaxation such as Relaxation(), or None", (None,))
+    )
+
+    @property
+    def untied(self) -> bool:
+        """Between vector units, with weights of its own for every component."""
+        return self.sharing == "untied"
 
 
 def declared_shape(name: str, shape: int | tuple[int | EllipsisType, ...]) -> Shape:

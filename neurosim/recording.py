@@ -120,6 +120,8 @@ class Recorder(Observer):
     def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
         """Append the row and, if they are to be kept, the weights of this moment."""
         self._append("checkpoints", row)
+        for group, value in _spread(trainer).items():
+            self.writer.append(f"spread/{group}", value)
         if self._keep == "all":
             for key, tensor in _kept(trainer.simulator.state_dict()).items():
                 self.writer.append(f"{CHECKPOINT_STATE}/{key}", to_array(tensor))
@@ -163,6 +165,9 @@ class Recorder(Observer):
             for column in attrs.fields(row):
                 dtype, about = (np.int64 if column.name == "epoch" else np.float64), column.metadata["about"]
                 writer.declare(f"{table}/{column.name}", (), dtype, capacity=capacity, about=about)
+        for group in _spread(trainer):
+            about = "rms deviation of the K weights of an untied group from their average over the average's rms"
+            writer.declare(f"spread/{group}", (), np.float64, capacity=due, about=about)
         if self._keep == "all":
             for key, tensor in _kept(state).items():
                 one = series_of(tensor, due)
@@ -221,6 +226,12 @@ class Recorder(Observer):
             "dataset_train_size": len(dataset.train),
             "dataset_test_size": len(dataset.test),
         }
+
+
+def _spread(trainer: Training) -> dict[str, float]:
+    """Of every untied group at this moment; other simulators than ours may know nothing of it."""
+    measure = getattr(trainer.simulator, "spread", None)
+    return {} if measure is None else measure()
 
 
 def _kept(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

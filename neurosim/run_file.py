@@ -103,6 +103,14 @@ class Run:
         return self._table("checkpoints")
 
     @property
+    def spread(self) -> DataFrame:
+        """One row for each checkpoint, one column for each untied group: how far its K weights are from their average.
+
+        See :func:`neurosim.relaxation.spread`; empty where no group is untied.
+        """
+        return self._table("spread")
+
+    @property
     def kept_epochs(self) -> tuple[int, ...]:
         """The epochs whose weights can be read: the checkpoints that were kept, and the last one committed."""
         with opened(self.path) as file:
@@ -243,5 +251,8 @@ def _summary(run: Run) -> Iterator[str]:
         last = checkpoints.iloc[-1]
         errors = f"train error {last['train_error']:.2%}, test error {last['test_error']:.2%}"
         yield f"  checkpoint  epoch {int(last['epoch'])}: {errors} (full passes)"
+    if len(run.spread):
+        now = ", ".join(f"{group} {value:.3g}" for group, value in run.spread.iloc[-1].items())
+        yield f"  spread      {now} (of untied weights, at the last checkpoint)"
     yield f"  weights     of epochs {', '.join(map(str, run.kept_epochs)) or 'none'}"
     yield f"  written     {about['created']}, neurosim {about['neurosim']}, torch {about['torch']}"

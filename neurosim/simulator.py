@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from neurosim.circuit import Circuit
+from neurosim.connectivity import Shape
 from neurosim.credit import Presentation
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.feedback import Feedback
@@ -20,6 +21,7 @@ from neurosim.named_tensors import NamedTensors, project
 from neurosim.optimizers import Adam, Optimizer
 from neurosim.parameters import draw_pathway
 from neurosim.readout import codewords_of
+from neurosim.relaxation import spread
 from neurosim.state import check, collect, restore
 from neurosim.step import Step, Updates, bias_name, everything, needed
 from neurosim.streams import stream
@@ -160,7 +162,8 @@ class Simulator:
 
     @torch.no_grad()
     def learn(self, images: Tensor, labels: Tensor) -> Step:
-        """Present a batch, update every learning group and bias, and enforce the sign constraints.
+        """Present a batch, update every learning group and bias, relax untied weights where it is time, and enforce the
+        sign constraints, in this order.
 
         Args:
             images: as in :meth:`forward`.
@@ -173,12 +176,17 @@ class Simulator:
             raise SimulationError("nothing learns in this circuit: every group is frozen (rule=None); give one a rule")
         step = self._step(images, labels, self._needed, self._gradients)
         self._torch_optimizer.step()
+        self._relax()
         for name, limit in self._limits.items():
             project(self.weights[name], limit)
         self._updates.advance(step.credits)
         self._steps += 1
         step.release()
         return step
+
+    def spread(self) -> dict[str, float]:
+        """How far the K weights of every untied group are from their average (:func:`~neurosim.relaxation.spread`)."""
+        return {name: float(spread(self.weights[name])) for name, g in self.circuit.groups.items() if g.untied}
 
     @torch.no_grad()
     def probe(self, images: Tensor, labels: Tensor) -> Step:
@@ -231,6 +239,19 @@ class Simulator:
         generator = stream(self.seed, "noise", label, population, self._steps)
         return torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu").to(self.device, self._dtype)
 
+    def _relax(self) -> None:
+        """Draw untied weights together where it is time; before the sign constraints, which do not keep an average."""
+        for group in self._relaxing:
+            assert group.relaxation is not None
+            if (self._steps + 1) % group.relaxation.every == 0:
+                pre = self.circuit.populations[group.pre].shape
+                signs = partial(self._signs, stream(self.seed, "relaxation", group.name, self._steps))
+                group.relaxation.relax(self.weights[group.name], group.connectivity, pre, signs)
+
+    def _signs(self, generator: torch.Generator, shape: Shape) -> Tensor:
+        coins = torch.randint(2, shape, generator=generator, dtype=torch.float64, device="cpu")
+        return (2.0 * coins - 1.0).to(self.device, self._dtype)
+
     def _redraw(self, feedback: Feedback, group: str) -> Tensor:
         constants = draw_pathway(self.circuit, self.seed, feedback, self.circuit.groups[group], self._steps)
         assert constants is not None
@@ -240,7 +261,8 @@ class Simulator:
 
     def state_dict(self) -> dict[str, Tensor]:
         """A copy of all tensors by name: ``weights/...``, ``biases/...``, ``gates/...``, ``feedback/...``, the
-        optimizer's, and ``progress/steps``, from which the noise of stochastic rules follows."""
+        optimizer's, and ``progress/steps``, from which the noise of stochastic rules and the times and noise of
+        relaxations follow."""
         state = collect(self._tensors.flat(), self._parameters, self._torch_optimizer)
         return {name: tensor.clone() for name, tensor in state.items()} | {
             _STEPS: torch.tensor(self._steps, dtype=torch.int64, device="cpu")
@@ -285,6 +307,9 @@ class Simulator:
         self.biases = NamedTensors("bias", tensors.biases)
         self.gates = NamedTensors("gate constant", tensors.gates)
         self.feedback = NamedTensors("feedback", tensors.feedback)
+        # a frozen group keeps its weights, whatever could relax them
+        learning = [group for group in circuit.groups.values() if group.rule is not None]
+        self._relaxing = [group for group in learning if group.relaxation is not None]
         self._codewords = codewords_of(circuit.readout).to(self.device, self._dtype)
         self._synapses = {
             group.name: Synapses(

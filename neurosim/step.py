@@ -166,7 +166,7 @@ class Updates:
             synapses.update_per_component(post, activity[pre], target)
             return
         error = seen.error.flatten(1)  # one output unit: (batch, K)
-        if synapses.unshared:
+        if synapses.unshared or synapses.untied:
             synapses.update_per_unit(post, activity[pre], error, target)
             return
         if pre not in projected:

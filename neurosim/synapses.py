@@ -16,7 +16,8 @@ class Synapses:
 
     From scalar units ``x`` ``(batch, *pre)`` the weight is ``(K, *weight)`` and the component folds into the
     postsynaptic channels; between vector units ``a`` ``(batch, K, *pre)`` one weight serves all K components
-    (vectorized weight sharing), which are further examples to the connectivity.
+    (vectorized weight sharing), which are further examples to the connectivity. An untied group has ``(K, *weight)``
+    between vector units and runs the maps once per component.
 
     Attributes:
         matmul_dtype: dtype of the operands of the three maps, None for that of the activity.
@@ -34,21 +35,37 @@ class Synapses:
         """From scalar onto vector units: every component has weights of its own."""
         return self.pre.scalar and self.weight is not None
 
+    @property
+    def untied(self) -> bool:
+        """Between vector units, with weights of its own for every component."""
+        return self.group.untied
+
     def drive(self, a: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """What the group adds to the postsynaptic pre-activation (Eq. 6): ``(batch, K, *post)``."""
         maps, operand = self.group.connectivity, self._operand(a)
-        if not self.unshared:
+        if not (self.unshared or self.untied):
             return maps.forward(self._weight_operand(self.weight), operand, self.pre.shape).to(a.dtype)
         assert self.weight is not None
+        if self.untied:
+            weights = self._operand(self.weight)
+            parts = [maps.forward(w, operand[:, mu], self.pre.shape) for mu, w in enumerate(weights)]
+            return torch.stack(parts, dim=1).to(a.dtype)
         folded = self._weight_operand(self.weight.flatten(0, 1))
         drive = maps.forward(folded, operand, self.pre.shape).to(a.dtype)
         unfolded: Tensor = drive.unflatten(1, (self.components, -1))
         return unfolded
 
     def transpose(self, weight: Tensor | None, signal: Tensor) -> Tensor:
-        """Carry a postsynaptic signal, per unit or per component, back through ``weight`` (Eqs. 3, 13)."""
-        carried = self.group.connectivity.transpose(self._weight_operand(weight), self._operand(signal), self.pre.shape)
-        return carried.to(signal.dtype)
+        """Carry a postsynaptic signal, per unit or per component, back through ``weight`` (Eqs. 3, 13).
+
+        Through an untied group only a signal per component, ``(batch, K, *post)``, can travel.
+        """
+        maps, operand, shape = self.group.connectivity, self._operand(signal), self.pre.shape
+        if not self.untied:
+            return maps.transpose(self._weight_operand(weight), operand, shape).to(signal.dtype)
+        assert weight is not None
+        parts = [maps.transpose(w, operand[:, mu], shape) for mu, w in enumerate(self._operand(weight))]
+        return torch.stack(parts, dim=1).to(signal.dtype)
 
     def update_per_unit(
         self,
@@ -57,15 +74,19 @@ class Synapses:
         error: Float[Tensor, "batch K"],
         out: Tensor,
     ) -> None:
-        """Write ``sum_b c G a.e`` (Eqs. 9, 14).
+        """Write ``sum_b c G a.e`` (Eqs. 9, 14), of an untied group ``sum_b c G a_mu e_mu`` for every mu.
 
         Args:
             post: ``c G``, ``(batch, *post)``.
-            pre: ``a.e`` ``(batch, *pre)``, or from scalar units ``x`` itself.
+            pre: ``a.e`` ``(batch, *pre)``; from scalar units ``x`` itself, of an untied group ``a`` itself.
             error: ``(batch, K)``.
             out: the tensor of the weight's shape to write.
         """
         maps, shape = self.group.connectivity, self.pre.shape
+        if self.untied:  # the modulator on the postsynaptic factor
+            factor = error.reshape(*error.shape, *[1] * (post.ndim - 1))
+            self._update_untied(factor * post.unsqueeze(1), pre, out)
+            return
         left, right = self._operand(post), self._operand(pre)
         target = out if left.dtype == out.dtype else None
         if self.unshared:
@@ -76,7 +97,9 @@ class Synapses:
     def update_per_component(
         self, post: Float[Tensor, "batch K *post"], pre: Float[Tensor, "batch ..."], out: Tensor
     ) -> None:
-        """Write ``sum_b sum_mu d_mu G a_mu``, from scalar units ``sum_b d_mu G x`` for every mu (Eq. 2).
+        """Write ``sum_b sum_mu d_mu G a_mu`` (Eq. 2); from scalar units ``sum_b d_mu G x`` for every mu.
+
+        Of an untied group ``sum_b d_mu G a_mu`` for every mu: no sum over the components.
 
         Args:
             post: ``d G``, ``(batch, K, *post)``.
@@ -84,11 +107,21 @@ class Synapses:
             out: the tensor of the weight's shape to write.
         """
         maps, shape = self.group.connectivity, self.pre.shape
+        if self.untied:
+            self._update_untied(post, pre, out)
+            return
         left, right = self._operand(post), self._operand(pre)
         if self.unshared:
             left, out = left.flatten(1, 2), out.view(-1, *out.shape[2:])  # a view: writing into a copy would be lost
         target = out if left.dtype == out.dtype else None
         _store(maps.correlate(left, right, shape, out=target), out)
+
+    def _update_untied(self, post: Tensor, pre: Tensor, out: Tensor) -> None:
+        left, right = self._operand(post), self._operand(pre)
+        for mu, part in enumerate(out):  # parts are views
+            target = part if left.dtype == out.dtype else None
+            update = self.group.connectivity.correlate(left[:, mu], right[:, mu], self.pre.shape, out=target)
+            _store(update, part)
 
     def _operand(self, tensor: Tensor) -> Tensor:
         return tensor if self.matmul_dtype is None else tensor.to(self.matmul_dtype)

@@ -20,7 +20,8 @@ class CircuitTensors:
     """What a simulator computes with.
 
     Attributes:
-        weights: group -> ``(K, *weight)`` from scalar units, else ``weight``, in its connectivity's memory order.
+        weights: group -> ``(K, *weight)`` from scalar units and of untied groups, else ``weight``; arranged as the
+            connectivity likes it.
         biases: population -> ``(K, *units)`` or ``(K, channels)``.
         gates: ``"population/constant"`` -> constant of a gate.
         feedback: ``"pathway/group"`` or ``"rule/population/constant"`` -> what feedback pathways and rules drew.

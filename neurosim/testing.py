@@ -27,6 +27,7 @@ from neurosim.optimizers import SGD
 from neurosim.parameters import rules_by_population
 from neurosim.plasticity import PlasticityRule, Signal, rule_named
 from neurosim.readout import Binary, OneHot, Readout
+from neurosim.relaxation import NoiseRelaxation, Relaxation
 from neurosim.simulator import Simulator
 
 INPUTS, BATCH, CLASSES = (2, 6, 6), 5, 3
@@ -66,12 +67,31 @@ _UNITS: dict[str, tuple[Readout, int | None]] = {
     "scalar": (OneHot(CLASSES), 1),
     "one scalar output": (Binary(2), 1),
 }
+
+
+def _untied(rule: PlasticityRule) -> Circuit:
+    """Tied and untied groups, side by side and one after the other, with both relaxations."""
+    circuit = Circuit(INPUTS, OneHot(CLASSES))
+    relaxation, noisy = Relaxation(0.5), NoiseRelaxation(presentations=2, every=1)
+    circuit.population("h1", (4, ...), gate=SignGate(), bias="channel")
+    circuit.connect("input", "h1", Conv2d(3, padding=1), rule=rule)
+    circuit.relay("pool", "h1", AvgPool(2))
+    circuit.population("h2", (4, ...), gate=SignGate())
+    circuit.connect("pool", "h2", Conv2d(3, padding=1), rule=rule, sharing="untied", relaxation=relaxation)
+    circuit.population("h3", (4,), gate=SignGate())
+    circuit.connect("h2", "h3", Dense(), rule=rule, sign="nonnegative", init=HalfNormal())
+    circuit.connect("h1", "h3", Dense(), rule=rule, sharing="untied")
+    circuit.connect("h3", OUTPUT, Dense(), rule=rule, sharing="untied", relaxation=noisy)
+    circuit.connect("h1", OUTPUT, Dense(), rule=rule, name="skip")
+    return circuit
+
+
 #: name -> the circuit in which every group learns by a rule
 CIRCUITS: dict[str, Callable[[PlasticityRule], Circuit]] = {
     f"{shape}, {units}": partial(build, readout, K)
     for shape, build in _SHAPES.items()
     for units, (readout, K) in _UNITS.items()
-}
+} | {"untied, vector": _untied}
 
 
 def refusal(rule: PlasticityRule, circuit: str) -> str | None:
@@ -82,11 +102,16 @@ def refusal(rule: PlasticityRule, circuit: str) -> str | None:
 
 
 def simulator_for(rule: PlasticityRule, circuit: str, seed: int = 0) -> Simulator:
-    """A float64 simulator of one of :data:`CIRCUITS`, with biases that are not zero."""
+    """A float64 simulator of one of :data:`CIRCUITS`, with biases that are not zero and untied weights that differ."""
     simulator = Simulator(CIRCUITS[circuit](rule), precision="float64", seed=seed, optimizer=SGD(0.05))
     generator = torch.Generator(device="cpu").manual_seed(seed)
     for name, bias in simulator.biases.items():
         simulator.biases[name] = 0.1 * torch.randn(bias.shape, generator=generator, dtype=bias.dtype, device="cpu")
+    for name, group in simulator.circuit.groups.items():
+        if group.untied:  # they start equal, which would hide a component taken for another
+            weight = simulator.weights[name]
+            factor = torch.rand(weight.shape, generator=generator, dtype=weight.dtype, device="cpu").add_(0.5)
+            simulator.weights[name] = weight * factor
     return simulator
 
 

@@ -68,7 +68,8 @@ class Reference:
                     parts = [drive(group.connectivity, weight[mu], pre) for mu in range(K)]
                     total = total + torch.stack(parts, dim=1)
                 else:
-                    parts = [drive(group.connectivity, weight, pre[:, mu]) for mu in range(K)]
+                    each = weight if group.untied else [weight] * K
+                    parts = [drive(group.connectivity, each[mu], pre[:, mu]) for mu in range(K)]
                     total = total + torch.stack(parts, dim=1)
             if name in self.biases:
                 bias = self.biases[name]

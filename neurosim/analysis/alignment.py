@@ -8,6 +8,7 @@ from torch import Tensor
 from neurosim.errors import SimulationError
 from neurosim.plasticity import PlasticityRule, rule_named
 from neurosim.simulator import Simulator
+from neurosim.step import Step
 
 #: examples whose credit has at most this norm are left out
 _LEAST_NORM = 1e-6
@@ -67,8 +68,20 @@ def gradient_alignment(
         if rule is not None and (reason := rule.refusal(simulator.circuit, group)) is not None:
             raise SimulationError(f"group '{group.name}': the rule {rule} cannot apply: {reason}")
     step = simulator.probe(images, labels)
-    exact = rule_named("bp")
     hidden = [p.name for p in simulator.circuit.populations.values() if not p.scalar and p.relay_of is None]
-    return {
-        name: float(angle(step.credit(name, rule), step.credit(name, exact))) for name in hidden if name != "output"
-    }
+    return {name: _angle_at(step, name, rule) for name in hidden if name != "output"}
+
+
+def _angle_at(step: Step, population: str, rule: PlasticityRule | None) -> float:
+    credit, exact = step.credit(population, rule), step.credit(population, rule_named("bp"))
+    if credit.ndim != exact.ndim:  # one of them has crossed an untied group: compare c e with d, both in units of |e|
+        credit, exact = _with_error(credit, exact.ndim, step.error), _with_error(exact, credit.ndim, step.error)
+    return float(angle(credit, exact))
+
+
+def _with_error(credit: Tensor, other_axes: int, error: Tensor) -> Tensor:
+    """``c e / |e|`` of a credit per unit, ``d / |e|`` of one per component, which has one axis more than the other."""
+    axes = max(credit.ndim, other_axes)
+    if credit.ndim < axes:
+        credit = credit.unsqueeze(1) * error.view(*error.shape[:2], *[1] * (axes - 2))
+    return credit / error.flatten(1).norm(dim=1).view(-1, *[1] * (axes - 1))
