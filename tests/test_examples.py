@@ -60,6 +60,16 @@ def test_binary_codes(tmp_path):
     assert "loop or not" in printed
 
 
+def test_local_synapses(tmp_path):
+    printed = run(tmp_path, str(ROOT / "examples" / "local_synapses.py"))
+    found = re.findall(r"^(.{18}) test error +([0-9.]+)%   spread of the K weights: (.*)$", printed, re.M)
+    errors = {name.strip(): float(error) for name, error, _ in found}
+    spread = {name.strip(): [float(value) for value in re.findall(r" ([0-9.]+)", apart)] for name, _, apart in found}
+    assert len(errors) == 5 and max(errors.values()) < 10  # chance is 90 %
+    assert errors["relaxed every step"] == errors["tied"] and max(spread["relaxed every step"]) == 0
+    assert min(spread["never relaxed"]) > 3 * max(*spread["relaxed every 100"], *spread["noise every 100"])
+
+
 def test_readme_example(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)
