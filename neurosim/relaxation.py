@@ -9,7 +9,6 @@ relaxed completely after every step, is the tied one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Real
 from typing import Any, ClassVar
 
 import torch
@@ -25,7 +24,7 @@ Signs = Callable[[Shape], Tensor]
 
 
 def _rate(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value <= 1:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
         raise CircuitError(
             f"{type(instance).__name__}.{attribute.name} must be a number above 0 and at most 1, got {value!r}; for no "
             f"relaxation at all use relaxation=None"

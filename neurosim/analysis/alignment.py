@@ -84,4 +84,5 @@ def _with_error(credit: Tensor, other_axes: int, error: Tensor) -> Tensor:
     axes = max(credit.ndim, other_axes)
     if credit.ndim < axes:
         credit = credit.unsqueeze(1) * error.view(*error.shape[:2], *[1] * (axes - 2))
-    return credit / error.flatten(1).norm(dim=1).view(-1, *[1] * (axes - 1))
+    scaled: Tensor = credit / error.flatten(1).norm(dim=1).view(-1, *[1] * (axes - 1))
+    return scaled
