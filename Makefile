@@ -15,7 +15,8 @@ INSTALL_INPUTS := pyproject.toml setup.py $(CONSTRAINTS)
 
 # Tests find the data sets that lie beside a checkout, unless the caller named a folder.
 NEUROSIM_DATA ?= $(realpath ../shared/data)
-PYTEST = $(if $(NEUROSIM_DATA),NEUROSIM_DATA="$(NEUROSIM_DATA)") $(BIN)/python -m pytest
+# A process per core, each with one thread: two that both use all cores would only hinder each other.
+PYTEST = OMP_NUM_THREADS=1 $(if $(NEUROSIM_DATA),NEUROSIM_DATA="$(NEUROSIM_DATA)") $(BIN)/python -m pytest -n auto
 
 .DEFAULT_GOAL := help
 
