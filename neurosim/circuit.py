@@ -28,7 +28,7 @@ from neurosim.plasticity import PlasticityRule
 from neurosim.populations import BIASES, Population, Shared, SynapseGroup, declared_shape, site_of, whole_number
 from neurosim.readout import Readout
 from neurosim.relaxation import WeightRelaxation
-from neurosim.vectorization import vectorization_named
+from neurosim.vectorization import Vectorization, vectorization_named
 
 INPUT, OUTPUT = "input", "output"
 
@@ -312,15 +312,20 @@ class Circuit:
             )
         return rules[0] if rules else None
 
-    def check(self, vectorization: str = "group") -> Circuit:
+    def check(self, vectorization: str | Vectorization = "group") -> Circuit:
         """Raise unless this circuit can run; allocates nothing.
+
+        Args:
+            vectorization: ``"group"``, ``"temporal"`` or a :class:`~neurosim.vectorization.Temporal`.
 
         Raises:
             CircuitError: a population without input or without a way to the output, an ambiguous bias rule, a rule
-                that cannot apply.
+                that cannot apply; in time, a gate or rule that cannot be computed bin by bin, and for the causal order
+                a gate, loss or rule that looks ahead.
         """
-        vectorization_named(vectorization)
+        chosen = vectorization_named(vectorization)
         refuse_incomplete(self)
+        chosen.check(self)
         return self
 
     # -- saving --------------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
@@ -27,6 +28,7 @@ class Presentation:
         error: ``e = dL/d(output)``, ``(batch, K, *output units)``; it carries the ``1 / batch``.
         target: ``(batch, length)``.
         losses: loss of every example, ``(batch,)``.
+        whole: number of examples of the batch that learns together; these may be a slice of it.
         constants: what feedback pathways and rules drew, by name.
         noise: rule's label and population -> standard normal ``(batch, K, *units)``, the same within a step.
         rerun: noise by population -> losses ``(batch,)`` of a pass in which it is added to the pre-activations while
@@ -40,6 +42,7 @@ class Presentation:
     error: Tensor
     target: Tensor
     losses: Tensor
+    whole: int
     constants: Mapping[str, Tensor]
     noise: Callable[[str, str], Tensor]
     rerun: Callable[[Mapping[str, Tensor]], Tensor]
@@ -158,23 +161,35 @@ class CreditContext:
     @property
     def batch_scale(self) -> float:
         """``1 / batch``, the factor of a per-example signal whose sum is to be a mean over the batch."""
-        return 1.0 / len(self.error)
+        return 1.0 / self._pathways.seen.whole
 
     @property
     def activation(self) -> Tensor:
-        """``a`` of the population, ``(batch, K, *units)``; the rule must list ``"activation"`` in ``needs``."""
-        return self._pathways.seen.activity.activations[self.population]
+        """``a`` of the population, ``(batch, K, *units)``; the rule must list ``"activation"`` in ``needs``.
+
+        In vectorization in time K is 1 here: credit is asked bin by bin.
+        """
+        return self._kept("activation", self._pathways.seen.activity.activations)
 
     @property
     def pre_activation(self) -> Tensor:
-        """``h`` of the population, ``(batch, K, *units)``; the rule must list ``"pre_activation"`` in ``needs``."""
-        return self._pathways.seen.activity.pre_activations[self.population]
+        """``h`` of the population, as :attr:`activation`; the rule must list ``"pre_activation"`` in ``needs``."""
+        return self._kept("pre_activation", self._pathways.seen.activity.pre_activations)
+
+    def _kept(self, need: str, table: Mapping[str, Tensor]) -> Tensor:
+        if self.population not in table:
+            raise SimulationError(
+                f"the {need} of '{self.population}' was not kept for {self.rule}: a rule lists what its credit looks "
+                f"at in needs; after a step of vectorization in time nothing of it is left"
+            )
+        return table[self.population]
 
     def local_errors(self, guesses: Tensor) -> Tensor:
         """The error vector of every guess as if it were the network's output: ``(batch, units, K)``, for both."""
         target = self.target.unsqueeze(1).expand_as(guesses)
         error = self._pathways.seen.circuit.readout.error(guesses.flatten(0, 1), target.flatten(0, 1))
-        return error.view(guesses.shape) * guesses.shape[1]  # the readout divided by all guesses, not by the batch
+        # the readout divided by the number of guesses, not by that of the examples of the whole batch
+        return error.view(guesses.shape) * (guesses.shape[0] * guesses.shape[1] / self._pathways.seen.whole)
 
     @property
     def together(self) -> tuple[str, ...]:
@@ -245,6 +260,14 @@ class Credits:
         """Whether this credit has been computed."""
         return (population, rule) in self._found
 
+    def keep(self, slices: Sequence[Credits]) -> None:
+        """Take over the credits per unit that were found for the slices of this batch."""
+        for key, first in slices[0]._found.items():
+            if first is None:
+                self._found[key] = None
+            elif first.ndim == 1 + len(self.seen.circuit.populations[key[0]].shape):
+                self._found[key] = torch.cat([part._found[key] for part in slices])  # type: ignore[misc]
+
     def release(self) -> None:
         """Keep the credits found so far and nothing else."""
         self._seen = self._pathways = None
@@ -271,12 +294,12 @@ class Credits:
 
     def _refuse_misshapen(self, credit: Tensor | None, population: str, rule: PlasticityRule) -> None:
         """A credit of another shape would reach other synapses than the rule means."""
-        circuit, batch = self.seen.circuit, len(self.seen.error)
+        circuit, (batch, components) = self.seen.circuit, self.seen.error.shape[:2]
         form, units = rule.form(circuit), circuit.populations[population].shape
         wanted = {
             CreditForm.BROADCAST: None,
             CreditForm.PER_UNIT: (batch, *units),
-            CreditForm.PER_COMPONENT: (batch, circuit.K, *units),
+            CreditForm.PER_COMPONENT: (batch, components, *units),
         }[form]
         kind = self.seen.error.dtype
         shape = tuple(credit.shape) if isinstance(credit, Tensor) else None

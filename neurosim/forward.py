@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import define, field, frozen
 from torch import Tensor
@@ -59,6 +59,25 @@ class Activity:
     gates: dict[str, Tensor] = field(factory=dict)
     pre_activations: dict[str, Tensor] = field(factory=dict)
 
+    @classmethod
+    def joined(cls, parts: Iterable[Activity], batch: int) -> Activity:
+        """The activity of a batch from that of its slices, in their order.
+
+        Each is copied at once, while it is in cache; then its memory serves the next slice. Joining all slices at the
+        end would read them from memory again and hold every activity twice.
+        """
+        whole, start = None, 0
+        for part in parts:
+            if len(part.output) == batch:
+                return part
+            if whole is None:
+                whole = part.with_room_for(batch)
+            whole.put(start, part)
+            start += len(part.output)
+            del part
+        assert whole is not None
+        return whole
+
     def with_room_for(self, batch: int) -> Activity:
         """Empty tensors for a whole batch, of which this is a slice."""
         return Activity(
@@ -91,26 +110,20 @@ class ForwardPass:
         self.populations = circuit.populations
         self.order = [name for name in circuit.order if name != INPUT]
         self.incoming = {name: [synapses[group.name] for group in circuit.into(name)] for name in self.order}
-        self._released = _released(circuit, self.order)
+        self._released = released(circuit, self.order)
         self._largest = max(p.units * (1 if p.scalar else circuit.K) for p in self.populations.values())
 
     def run(self, images: Tensor, keep: Keep, perturbation: Perturbation | None = None) -> Activity:
         """Compute the output for ``images`` ``(batch, *inputs)``, keeping what ``keep`` names."""
         size = self._slice(images)
-        if size >= len(images):
-            return self._run_slice(images, keep, perturbation)
-        whole: Activity | None = None
-        for start in range(0, len(images), size):
-            disturbed = None if perturbation is None else perturbation.part(start, size)
-            part = self._run_slice(images[start : start + size], keep, disturbed)
-            if whole is None:
-                whole = part.with_room_for(len(images))
-            # At once, while it is in cache; then its memory serves the next slice. Joining all slices at the end would
-            # read them from memory again and hold every activity twice.
-            whole.put(start, part)
-            del part
-        assert whole is not None
-        return whole
+        perturbations = (
+            None if perturbation is None else perturbation.part(start, size) for start in range(0, len(images), size)
+        )
+        parts = (
+            self._run_slice(part, keep, disturbed)
+            for part, disturbed in zip(images.split(size), perturbations, strict=True)
+        )
+        return Activity.joined(parts, len(images))
 
     def _slice(self, images: Tensor) -> int:
         if images.device.type != "cpu":
@@ -165,7 +178,7 @@ def _room(part: Tensor, batch: int) -> Tensor:
     return empty_in_order_of(part, (batch, *part.shape[1:]))
 
 
-def _released(circuit: Circuit, order: list[str]) -> dict[str, list[str]]:
+def released(circuit: Circuit, order: list[str]) -> dict[str, list[str]]:
     """Population -> the populations that nothing listens to after it."""
     last: dict[str, str] = {}
     for name in order:

@@ -72,6 +72,27 @@ class Gate(Description):
         """
         raise NotImplementedError(f"{type(self).__name__} must define open(constants, h)")
 
+    def gather(
+        self,
+        constants: dict[str, Tensor],
+        h: Float[Tensor, " batch *units"],
+        component: int,
+        gathered: Float[Tensor, " batch *units"] | None,
+    ) -> Float[Tensor, " batch *units"]:
+        """What a gate that is not causal has gathered after one more time bin; optional, for vectorization in time.
+
+        Args:
+            constants: as in :meth:`open`.
+            h: pre-activations in this bin.
+            component: the number of the bin, from 0.
+            gathered: what it gathered before, free to be changed in place; None in the first bin.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define gather(constants, h, component, gathered)")
+
+    def verdict(self, gathered: Float[Tensor, " batch *units"]) -> Float[Tensor, " batch *units"]:
+        """``G`` from what :meth:`gather` gathered in all bins: where that is not negative, unless overridden."""
+        return gathered.ge_(0)  # in place; torch keeps the dtype
+
 
 def _refuse_odd(gate: Gate, channels: int) -> None:
     if channels % 2:
@@ -117,6 +138,16 @@ class SignGate(Gate):
         t = constants["t"]
         drive = dot_over_components(t.reshape(*t.shape, *[1] * (h.ndim - 3)), h)
         return (drive >= 0).to(h.dtype)
+
+    def gather(
+        self,
+        constants: dict[str, Tensor],
+        h: Float[Tensor, " batch *units"],
+        component: int,
+        gathered: Float[Tensor, " batch *units"] | None,
+    ) -> Float[Tensor, " batch *units"]:
+        t = constants["t"][component].reshape(-1, *[1] * (h.ndim - 2))
+        return h * t if gathered is None else gathered.addcmul_(h, t)
 
 
 @frozen

@@ -8,11 +8,11 @@ import networkx as nx
 import torch
 from torch import Tensor
 
-from neurosim.circuit import OUTPUT, Circuit
+from neurosim.circuit import Circuit
 from neurosim.errors import CircuitError
 from neurosim.feedback import Feedback
 from neurosim.initializers import Site
-from neurosim.plasticity import PlasticityRule
+from neurosim.plasticity import PlasticityRule, rules_by_population
 from neurosim.populations import Population, SynapseGroup
 from neurosim.streams import stream
 
@@ -81,17 +81,6 @@ def draw_pathway(
     names = ("feedback", feedback.label, group.name) if step is None else ("feedback", feedback.label, group.name, step)
     drawn = feedback.draw(group.init, circuit.site(group), stream(seed, *names))
     return None if drawn is None else _copied_if_untied(circuit, group, drawn)
-
-
-def rules_by_population(circuit: Circuit) -> list[tuple[Population, PlasticityRule]]:
-    """Every hidden population with every rule that its groups or its bias learn by."""
-    found = []
-    for population in circuit.populations.values():
-        if population.name == OUTPUT or population.scalar or population.relay_of is not None:
-            continue
-        rules = [group.rule for group in circuit.into(population.name)] + [circuit.bias_rule(population.name)]
-        found += [(population, rule) for rule in dict.fromkeys(rules) if rule is not None]
-    return found
 
 
 def bias_shape(population: Population, components: int) -> tuple[int, ...]:

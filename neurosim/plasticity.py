@@ -115,6 +115,19 @@ class PlasticityRule(Description):
         """
         raise NotImplementedError(f"{type(self).__name__} must define credit(context)")
 
+    def bin_refusal(self, circuit: Circuit) -> str | None:
+        """Why vectorization in time cannot compute this rule's credit, or None where it can.
+
+        What a rule's ``needs`` names exists there one component at a time: ``(batch, 1, *units)``, together with error
+        and target of that bin. A rule whose credit of a component needs no other component's says so by returning None.
+        """
+        if not self.needs:
+            return None
+        return (
+            f"it looks at the {' and '.join(sorted(self.needs))} of all K components of a unit at once (a rule whose "
+            f"components are independent says so in bin_refusal)"
+        )
+
     def refusal(self, circuit: Circuit, group: SynapseGroup) -> str | None:
         """Why this rule cannot apply to ``group``, or None where it can."""
         if self.form(circuit) is CreditForm.PER_COMPONENT or circuit.output_units == 1:
@@ -124,6 +137,17 @@ class PlasticityRule(Description):
             f"{circuit.output_units} scalar units; use K={circuit.readout.length} (one vector output unit) or "
             f"another rule"
         )
+
+
+def rules_by_population(circuit: Circuit) -> list[tuple[Population, PlasticityRule]]:
+    """Every hidden population with every rule that its groups or its bias learn by."""
+    found = []
+    for population in circuit.populations.values():
+        if population.name == "output" or population.scalar or population.relay_of is not None:
+            continue
+        rules = [group.rule for group in circuit.into(population.name)] + [circuit.bias_rule(population.name)]
+        found += [(population, rule) for rule in dict.fromkeys(rules) if rule is not None]
+    return found
 
 
 def available_rules() -> dict[str, type[PlasticityRule]]:

@@ -22,12 +22,15 @@ from neurosim.optimizers import Adam, Optimizer
 from neurosim.parameters import draw_pathway
 from neurosim.readout import codewords_of
 from neurosim.relaxation import spread
+from neurosim.schedule import schedule
 from neurosim.state import check, collect, restore
 from neurosim.step import Step, Updates, bias_name, everything, needed
 from neurosim.streams import stream
 from neurosim.synapses import Synapses
+from neurosim.temporal import TemporalPass
+from neurosim.temporal_step import Present, TemporalUpdates
 from neurosim.tensors import CircuitTensors
-from neurosim.vectorization import vectorization_named
+from neurosim.vectorization import Temporal, Vectorization, vectorization_named
 
 #: precision -> (dtype of weights and activity, dtype of the operands of matrix products)
 PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
@@ -69,7 +72,8 @@ class Simulator:
         device: where every tensor lives.
         precision: ``"float32"``, ``"float64"``, or ``"bfloat16"`` (operands of matrix products in bfloat16, everything
             else in float32). On cuda torch's own settings decide whether float32 products use TF32.
-        vectorization: how the K components exist; ``"group"``: side by side.
+        vectorization: how the K components exist; ``"group"``: side by side, ``"temporal"``: one time bin after the
+            other, in as many presentations as it takes; :class:`~neurosim.vectorization.Temporal` says which order.
         seed: every object draws from its own stream derived from this and its name.
         optimizer: turns updates into changes of the weights; default :func:`~neurosim.optimizers.Adam`.
 
@@ -78,6 +82,8 @@ class Simulator:
         biases: population -> bias, ``(K, *units)`` or per channel ``(K, channels)``.
         gates: ``"population/constant"`` -> constants of the gates, ``"f1/t"``.
         feedback: ``"pathway/group"`` and ``"rule/population/constant"`` -> what pathways and rules drew.
+        vectorization: its name.
+        presentations: how often a step of learning presents its batch; 1 where all components are computed at once.
 
     Raises:
         CircuitError: what :meth:`Circuit.check` refuses.
@@ -99,7 +105,7 @@ class Simulator:
         *,
         device: torch.device | str = "cpu",
         precision: str = "float32",
-        vectorization: str = "group",
+        vectorization: str | Vectorization = "group",
         seed: int = 0,
         optimizer: Optimizer | None = None,
     ) -> None:
@@ -114,6 +120,8 @@ class Simulator:
         self.circuit = circuit.check(vectorization).copy()
         self.device, self.precision, self.seed = usable_device(device), precision, int(seed)
         self.vectorization = vectorization_named(vectorization).name
+        self._in_time = self.vectorization == Temporal.name and self.circuit.K > 1  # one component is one bin
+        self.presentations = schedule(self.circuit).presentations if self._in_time else 1
         if optimizer is not None and not isinstance(optimizer, Optimizer):
             raise SimulationError(
                 f"optimizer: expected Adam(...), SGD(...) or Optimizer(torch.optim.SomeClass, options), got "
@@ -198,39 +206,63 @@ class Simulator:
         return self._step(images, labels, everything(self.circuit), updates)
 
     def _step(self, images: Tensor, labels: Tensor, keep: Keep, out: Mapping[str, Tensor]) -> Step:
-        prepared, readout = self._images(images), self.circuit.readout
-        activity = self._pass.run(prepared, keep)
-        output = activity.output.flatten(1)
-        target = self._targets(labels, len(output))
-        losses = readout.losses_of(output, target)
+        prepared = self._images(images)
+        target = self._targets(labels, len(prepared))
+        present = partial(self._present, prepared)
+        if self._in_bins is None:
+            seen = self._seen_at_once(self._pass.run(prepared, keep), target, present)
+            credits = self._updates.compute(seen, out)
+        else:
+            seen, credits = self._in_bins.compute(prepared, target, present, out)
+            if keep == everything(self.circuit):  # somebody records all bins, in presentations of his own
+                activity, whole = self._pass.run(prepared, keep), len(prepared)
+                seen = present(activity, target, seen.error, seen.losses, slice(0, whole), whole)
+                credits = self._updates.credits(seen)
+        return Step(
+            self.circuit,
+            seen.losses.mean(),
+            self._mistakes(seen.activity.output.flatten(1), labels),
+            seen.activity.output,
+            seen.error,
+            NamedTensors("update", dict(out)),
+            seen.activity,
+            credits,
+        )
+
+    def _seen_at_once(self, activity: Activity, target: Tensor, present: Present) -> Presentation:
+        output, readout = activity.output.flatten(1), self.circuit.readout
+        error = readout.error(output, target).view(activity.output.shape)
+        whole = len(output)
+        return present(activity, target, error, readout.losses_of(output, target), slice(0, whole), whole)
+
+    def _present(
+        self,
+        images: Tensor,
+        activity: Activity,
+        target: Tensor,
+        error: Tensor,
+        losses: Tensor,
+        examples: slice,
+        whole: int,
+    ) -> Presentation:
+        """Some examples of the batch ``images``, as the rules see them."""
 
         def rerun(noise: Mapping[str, Tensor]) -> Tensor:
-            disturbed = self._pass.run(prepared, Keep(), Perturbation(noise, activity.gates))
-            return readout.losses_of(disturbed.output.flatten(1), target)
+            disturbed = self._pass.run(images[examples], Keep(), Perturbation(noise, activity.gates))
+            return self.circuit.readout.losses_of(disturbed.output.flatten(1), target)
 
-        seen = Presentation(
+        return Presentation(
             circuit=self.circuit,
             synapses=self._synapses,
             activity=activity,
-            error=readout.error(output, target).view(activity.output.shape),
+            error=error,
             target=target,
             losses=losses,
+            whole=whole,
             constants=self._tensors.feedback,
-            noise=partial(self._noise, len(output)),
+            noise=lambda label, population: self._noise(whole, label, population)[examples],
             rerun=rerun,
             redraw=self._redraw,
-        )
-        credits = self._updates.compute(seen, out)
-        mistakes = self._mistakes(output, labels)
-        return Step(
-            self.circuit,
-            losses.mean(),
-            mistakes,
-            activity.output,
-            seen.error,
-            NamedTensors("update", dict(out)),
-            activity,
-            credits,
         )
 
     def _noise(self, batch: int, label: str, population: str) -> Tensor:
@@ -323,8 +355,13 @@ class Simulator:
             for name in circuit.order
             for group in circuit.into(name)
         }
-        self._pass = ForwardPass(circuit, self._synapses, tensors)
-        self._updates = Updates(circuit, self._synapses)
+        self._pass: ForwardPass | TemporalPass
+        self._updates, self._in_bins = Updates(circuit, self._synapses), None
+        if self._in_time:
+            self._pass = TemporalPass(circuit, self._synapses, tensors, schedule(circuit))
+            self._in_bins = TemporalUpdates(circuit, self._synapses, self._pass, self._updates)
+        else:
+            self._pass = ForwardPass(circuit, self._synapses, tensors)
         self._needed = needed(circuit)
         self._parameters = self._learning_parameters()
         self._gradients = {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}

@@ -11,8 +11,7 @@ from neurosim.circuit import INPUT, Circuit
 from neurosim.credit import Credits, Presentation
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.forward import Activity, Keep
-from neurosim.parameters import rules_by_population
-from neurosim.plasticity import NEEDS, PlasticityRule, Signal
+from neurosim.plasticity import NEEDS, PlasticityRule, Signal, rules_by_population
 from neurosim.populations import Population
 from neurosim.synapses import Synapses, project_on_components
 
@@ -117,6 +116,12 @@ def everything(circuit: Circuit) -> Keep:
     return Keep(activations=names, gates=names, pre_activations=names - {INPUT})
 
 
+def per_bias(post: Tensor, population: Population) -> Tensor:
+    """A postsynaptic factor summed over the positions that share a bias."""
+    shared = population.bias == "channel" and len(population.shape) > 1
+    return post.flatten(-2).sum(-1) if shared else post
+
+
 class Updates:
     """Computes the updates of all learning groups and biases of a circuit from one forward pass."""
 
@@ -128,6 +133,11 @@ class Updates:
         self._populations = circuit.populations
         self._group_rules = {name: group.rule for name, group in circuit.groups.items()}
         self._biases = {bias_name(name): (p, circuit.bias_rule(name)) for name, p in self._populations.items()}
+
+    @property
+    def rules(self) -> tuple[PlasticityRule, ...]:
+        """The rules of hidden populations."""
+        return tuple(self._together)
 
     def credits(self, seen: Presentation) -> Credits:
         """The credits of a batch, each computed when it is asked for."""
@@ -180,8 +190,7 @@ class Updates:
         assert rule is not None
         post = credits.gated(population.name, rule)
         per_unit = post.ndim == 1 + len(population.shape)
-        if population.bias == "channel" and len(population.shape) > 1:
-            post = post.flatten(-2).sum(-1)
+        post = per_bias(post, population)
         if not per_unit:
             target.copy_(post.sum(0))
             return

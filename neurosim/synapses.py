@@ -55,6 +55,15 @@ class Synapses:
         unfolded: Tensor = drive.unflatten(1, (self.components, -1))
         return unfolded
 
+    def drive_in_bin(self, a: Float[Tensor, "batch ..."], component: int) -> Float[Tensor, "batch ..."]:
+        """What the group adds to one component of the pre-activation, ``(batch, *post)`` from ``(batch, *pre)``.
+
+        From scalar units the component has synapses of its own; between vector units it uses the shared ones.
+        """
+        weight = self.weight[component] if self.unshared and self.weight is not None else self.weight
+        operand = self._operand(a)
+        return self.group.connectivity.forward(self._weight_operand(weight), operand, self.pre.shape).to(a.dtype)
+
     def transpose(self, weight: Tensor | None, signal: Tensor) -> Tensor:
         """Carry a postsynaptic signal, per unit or per component, back through ``weight`` (Eqs. 3, 13).
 
@@ -122,6 +131,42 @@ class Synapses:
             target = part if left.dtype == out.dtype else None
             update = self.group.connectivity.correlate(left[:, mu], right[:, mu], self.pre.shape, out=target)
             _store(update, part)
+
+    def accumulate_per_unit(
+        self,
+        post: Float[Tensor, " batch *post"],
+        pre: Float[Tensor, "batch ..."],
+        error: Float[Tensor, "batch K"],
+        out: Tensor,
+        fresh: bool,
+    ) -> None:
+        """Add to ``out`` what :meth:`update_per_unit` would write; where ``fresh``, overwrite it."""
+        maps, shape = self.group.connectivity, self.pre.shape
+        left, right = self._operand(post), self._operand(pre)
+        if self.unshared:
+            maps.accumulate_modulated(left, right, self._operand(error), shape, out, fresh)
+        else:
+            maps.accumulate(left, right, shape, out, fresh)
+
+    def accumulate_in_bin(
+        self,
+        post: Float[Tensor, " batch *post"],
+        pre: Float[Tensor, "batch ..."],
+        component: int,
+        out: Tensor,
+        fresh: bool,
+    ) -> None:
+        """Add ``sum_b d_mu G a_mu`` of one component to ``out``; where ``fresh``, its first component replaces it.
+
+        Args:
+            post: ``d_mu G``, ``(batch, *post)``.
+            pre: ``a_mu`` ``(batch, *pre)``, from scalar units ``x``.
+        """
+        maps, left, right = self.group.connectivity, self._operand(post), self._operand(pre)
+        if self.unshared:
+            maps.accumulate(left, right, self.pre.shape, out[component], fresh)
+        else:
+            maps.accumulate(left, right, self.pre.shape, out, fresh and component == 0)
 
     def _operand(self, tensor: Tensor) -> Tensor:
         return tensor if self.matmul_dtype is None else tensor.to(self.matmul_dtype)

@@ -24,8 +24,7 @@ from neurosim.credit import Presentation
 from neurosim.gates import SignGate
 from neurosim.initializers import HalfNormal
 from neurosim.optimizers import SGD
-from neurosim.parameters import rules_by_population
-from neurosim.plasticity import PlasticityRule, Signal, rule_named
+from neurosim.plasticity import PlasticityRule, Signal, rule_named, rules_by_population
 from neurosim.readout import Binary, OneHot, Readout
 from neurosim.relaxation import NoiseRelaxation, Relaxation
 from neurosim.simulator import Simulator

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
 from neurosim.description import Description
-from neurosim.errors import UnknownNameError
+from neurosim.errors import CircuitError, UnknownNameError
+from neurosim.schedule import refuse_order
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit
 
 
 class Vectorization(Description):
@@ -15,6 +19,9 @@ class Vectorization(Description):
 
     kind: ClassVar[str] = "vectorization"
     name: ClassVar[str]
+
+    def check(self, circuit: Circuit) -> None:
+        """Raise a :class:`CircuitError` where ``circuit`` cannot run in this way."""
 
 
 @frozen
@@ -24,15 +31,60 @@ class Group(Vectorization):
     name: ClassVar[str] = "group"
 
 
-_BY_NAME: dict[str, Vectorization] = {Group.name: Group()}
+ORDERS = ("replay", "causal")
 
 
-def vectorization_named(name: str) -> Vectorization:
-    """The vectorization of that name.
+def _known_order(instance: object, attribute: Attribute[str], value: str) -> None:
+    if value not in ORDERS:
+        raise UnknownNameError("order of time bins", str(value), ORDERS)
+
+
+@frozen
+class Temporal(Vectorization):
+    """One neuron, and its K components one after the other in K time bins (Section 7.1).
+
+    In bin mu the input neurons of component mu are active, biases are the currents of that bin, and the output is
+    component mu of the network's output. A synapse's eligibility ``sum_mu G a_mu e_mu`` grows bin by bin, so that
+    with the same gates and weights the update is that of :class:`Group`, up to rounding.
+
+    Args:
+        order: ``"replay"``: the stimulus is presented as often as it takes until gates and errors are known; once for
+            every gate on the longest way to the output that looks at all bins, once more to learn, and once more for
+            cross-entropy or a rule that needs the loss or a perturbed pass; so one presentation where nothing looks
+            ahead.
+            ``"causal"``: one presentation; a circuit that would need more is refused.
+
+    Raises:
+        UnknownNameError: another order.
+
+    Example:
+        >>> from neurosim import Simulator, circuits
+        >>> sim = Simulator(circuits.load("digits-fc"), vectorization=Temporal("replay"))
+        >>> sim.presentations  # two gated populations, cross-entropy
+        4
+    """
+
+    name: ClassVar[str] = "temporal"
+    order: str = field(default="replay", validator=_known_order)
+
+    def check(self, circuit: Circuit) -> None:
+        refuse_order(circuit, causal=self.order == "causal")
+
+
+_BY_NAME: dict[str, Vectorization] = {Group.name: Group(), Temporal.name: Temporal()}
+
+
+def vectorization_named(name: str | Vectorization) -> Vectorization:
+    """The vectorization of that name; one that is given as an object is returned as it is.
 
     Raises:
         UnknownNameError: the message lists the known ones.
+        CircuitError: neither a name nor a vectorization.
     """
+    if isinstance(name, Vectorization):
+        return name
+    if not isinstance(name, str):
+        raise CircuitError(f"vectorization: expected 'group', 'temporal' or Temporal(order=...), got {name!r}")
     if name not in _BY_NAME:
         raise UnknownNameError("vectorization", name, _BY_NAME)
     return _BY_NAME[name]

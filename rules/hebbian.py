@@ -45,6 +45,9 @@ class ThreeFactorHebbian(PlasticityRule):
     def form(self, circuit: Circuit) -> CreditForm:
         return CreditForm.PER_COMPONENT
 
+    def bin_refusal(self, circuit: Circuit) -> str | None:
+        return None  # a component's credit is its own activity, times a number
+
     def draw(
         self, circuit: Circuit, population: Population, stream: Callable[..., torch.Generator]
     ) -> dict[str, Tensor]:

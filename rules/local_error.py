@@ -48,6 +48,14 @@ class LocalError(PlasticityRule):
             f"here are scalar; use K={circuit.readout.length}"
         )
 
+    def bin_refusal(self, circuit: Circuit) -> str | None:
+        if circuit.readout.error_by_component:
+            return None
+        return (
+            f"the error of the loss '{circuit.readout.loss}' at a unit needs all its components at once; use "
+            f"loss='squared' or 'logistic'"
+        )
+
     def credit(self, context: CreditContext) -> Tensor | None:
         a = context.activation.flatten(2)  # (batch, K, units)
         guesses = a.transpose(1, 2)  # (batch, units, K)

@@ -106,6 +106,28 @@ class Connectivity(Description):
         unfolded: Tensor = update.unflatten(0, (components, -1))
         return unfolded
 
+    def accumulate(self, post: Tensor, pre: Tensor, pre_shape: Shape, total: Tensor, fresh: bool) -> None:
+        """Add :meth:`correlate` to ``total`` in place; where ``fresh``, ``total`` holds nothing yet and is overwritten.
+
+        Override it to spare a second tensor of the size of the weight.
+        """
+        accumulated(self.correlate(post, pre, pre_shape), total, fresh)
+
+    def accumulate_modulated(
+        self, post: Tensor, pre: Tensor, modulator: Tensor, pre_shape: Shape, total: Tensor, fresh: bool
+    ) -> None:
+        """Add :meth:`correlate_modulated` to ``total`` ``(K, *weight)``, by default one component after the other."""
+        for m, part in zip(modulator.unbind(1), total.unbind(0), strict=True):
+            self.accumulate(post * m.view(-1, *[1] * (post.ndim - 1)), pre, pre_shape, part, fresh)
+
+
+def accumulated(update: Tensor, total: Tensor, fresh: bool) -> None:
+    """Add ``update`` to ``total``, or put it there."""
+    if fresh:
+        total.copy_(update)
+    else:
+        total.add_(update)
+
 
 def folded_view(tensor: Tensor) -> Tensor | None:
     """The first two axes as one, in the same memory; None where that needs a copy."""

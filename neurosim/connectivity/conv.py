@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.grad import conv2d_input, conv2d_weight
 
-from neurosim.connectivity.base import Shape
+from neurosim.connectivity.base import Shape, accumulated
 from neurosim.connectivity.sliding import _SlidingWindow
 
 #: below this many presynaptic channels, channels-last memory costs more than it brings
@@ -87,15 +87,37 @@ class Conv2d(_SlidingWindow):
         pre_shape: Shape,
         out: Tensor | None = None,
     ) -> Float[Tensor, "K channels ..."]:
-        # The modulator does not depend on position, so positions are summed first, example by example, and the
-        # K components only afterwards: K times less work than folding the components into the channels.
-        patches = F.unfold(pre, self.kernel, padding=self.padding, stride=self.stride)  # (batch, fan_in, positions)
-        each = torch.bmm(post.flatten(2), patches.transpose(1, 2))
+        each = self._by_example(post, pre)
         if out is not None and out.is_contiguous():
-            torch.mm(modulator.t(), each.flatten(1), out=out.view(out.shape[0], -1))
+            torch.mm(modulator.t(), each, out=out.view(out.shape[0], -1))
             return out
-        update = modulator.t() @ each.flatten(1)
+        update = modulator.t() @ each
         return update.reshape(modulator.shape[1], post.shape[1], pre_shape[0], *self.kernel)
+
+    def accumulate_modulated(
+        self,
+        post: Float[Tensor, "batch channels height width"],
+        pre: Float[Tensor, "batch c h w"],
+        modulator: Float[Tensor, "batch K"],
+        pre_shape: Shape,
+        total: Tensor,
+        fresh: bool,
+    ) -> None:
+        if total.is_contiguous() and total.dtype == post.dtype:
+            total.view(len(total), -1).addmm_(modulator.t(), self._by_example(post, pre), beta=0 if fresh else 1)
+        else:
+            accumulated(self.correlate_modulated(post, pre, modulator, pre_shape), total, fresh)
+
+    def _by_example(
+        self, post: Float[Tensor, "batch channels height width"], pre: Float[Tensor, "batch c h w"]
+    ) -> Float[Tensor, "batch weights"]:
+        """Every example's correlation.
+
+        The modulator does not depend on position, so positions are summed first, example by example, and the
+        K components only afterwards: K times less work than folding the components into the channels.
+        """
+        patches = F.unfold(pre, self.kernel, padding=self.padding, stride=self.stride)  # (batch, fan_in, positions)
+        return torch.bmm(post.flatten(2), patches.transpose(1, 2)).flatten(1)
 
 
 def _images(a: Tensor, pre: Shape) -> Tensor:

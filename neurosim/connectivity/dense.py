@@ -54,3 +54,12 @@ class Dense(Connectivity):
             return torch.mm(left, right).reshape(-1, *pre_shape)
         torch.mm(left, right, out=out.view(out.shape[0], -1))
         return out
+
+    def accumulate(
+        self, post: Float[Tensor, "*lead n"], pre: Tensor, pre_shape: Shape, total: Tensor, fresh: bool
+    ) -> None:
+        if post.dtype != total.dtype:
+            super().accumulate(post, pre, pre_shape, total, fresh)
+            return
+        left = post.reshape(-1, post.shape[-1]).t()
+        total.view(total.shape[0], -1).addmm_(left, pre.reshape(left.shape[1], -1), beta=0 if fresh else 1)

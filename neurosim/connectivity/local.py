@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from attrs import frozen
 from jaxtyping import Float
 from torch import Tensor
 
-from neurosim.connectivity.base import Shape
+from neurosim.connectivity.base import Shape, accumulated
 from neurosim.connectivity.sliding import _SlidingWindow
 
 #: positions first; the fan-in as (kernel row, kernel column, channel): a kernel row is one piece of memory
@@ -115,6 +117,35 @@ class Local2d(_SlidingWindow):
             part.copy_(update.unflatten(3, (*self.kernel, pre_shape[0])).unflatten(0, (height, width)))
         return out
 
+    def accumulate(
+        self,
+        post: Float[Tensor, "*lead channels height width"],
+        pre: Float[Tensor, "*lead c h w"],
+        pre_shape: Shape,
+        total: Tensor,
+        fresh: bool,
+    ) -> None:
+        parts, _, order = self._fields(pre, pre_shape, by_row=True)
+        moved = post.permute(-2, -1, -3, *order).reshape(len(parts[0]), post.shape[-3], -1).contiguous()
+        _accumulate_by_position(moved, parts, total, fresh)
+
+    def accumulate_modulated(
+        self,
+        post: Float[Tensor, "batch channels height width"],
+        pre: Float[Tensor, "batch c h w"],
+        modulator: Float[Tensor, "batch K"],
+        pre_shape: Shape,
+        total: Tensor,
+        fresh: bool,
+    ) -> None:
+        ((fields,), _, _) = self._fields(pre, pre_shape, by_row=False)  # (positions, fan_in, batch)
+        moved = post.permute(2, 3, 1, 0).reshape(len(fields), post.shape[1], -1).contiguous()
+        for m, part in zip(modulator.unbind(1), total.unbind(0), strict=True):
+            if moved.shape[1] <= fields.shape[1]:  # the modulator on the smaller factor
+                _accumulate_by_position(moved * m, [fields], part, fresh)
+            else:
+                _accumulate_by_position(moved, [fields * m], part, fresh)
+
     def _fields(self, a: Tensor, pre: Shape, by_row: bool) -> tuple[list[Tensor], Shape, list[int]]:
         """Receptive fields ``(positions, fan_in, lead)``, the shape of the leading axes and the order they come in.
 
@@ -131,6 +162,24 @@ class Local2d(_SlidingWindow):
         if by_row:
             return [windows[..., y].flatten(0, 1) for y in range(rows)], lead, order
         return [windows.permute(0, 1, 4, 2, 3).flatten(2, 3).flatten(0, 1)], lead, order
+
+
+def _accumulate_by_position(post: Tensor, parts: Sequence[Tensor], total: Tensor, fresh: bool) -> None:
+    """Add ``sum_b post[p, i, b] fields[p, f, b]`` to ``total``, in place where its memory allows it.
+
+    Args:
+        post: ``(positions, channels, lead)``.
+        parts: the receptive fields, one tensor or one a kernel row.
+        total: ``(channels, height, width, pre_channels, kernel, kernel)``.
+    """
+    arranged = total.permute(_BY_POSITION)
+    if total.dtype == post.dtype and arranged[0, 0].is_contiguous():
+        by_position = arranged.view(len(post), post.shape[1], -1)
+        for update, fields in zip(by_position.split(parts[0].shape[1], dim=2), parts, strict=True):
+            update.baddbmm_(post, fields.transpose(1, 2), beta=0 if fresh else 1)
+        return
+    rows = torch.cat([torch.bmm(post, fields.transpose(1, 2)) for fields in parts], dim=2)
+    accumulated(rows.view(arranged.shape).permute(_FROM_POSITION), total, fresh)
 
 
 def _by_position(weight: Tensor) -> Tensor:

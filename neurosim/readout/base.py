@@ -51,6 +51,11 @@ class Readout(Description):
         """The table of targets, ``(classes, length)``, float64 on the cpu."""
         raise NotImplementedError(f"{type(self).__name__} must define codewords()")
 
+    @property
+    def error_by_component(self) -> bool:
+        """Whether the error of a component depends on no other one, so that a time bin knows its own."""
+        return self.loss in ("squared", "logistic")
+
     def losses_of(
         self, output: Float[Tensor, "batch length"], target: Float[Tensor, "batch length"]
     ) -> Float[Tensor, " batch"]:
