@@ -197,9 +197,10 @@ class TemporalPass:
         stacked = {name: torch.stack(bins, dim=1) for name, bins in activations.items()}
         output = stacked[OUTPUT] if OUTPUT in keep.activations else stacked.pop(OUTPUT)
         scalars = {name: a for name, a in stimulus.scalars.items() if name in keep.activations}
+        relayed = {name: a for name, a in stimulus.scalars.items() if name in keep.pre_activations and name != INPUT}
         return Activity(
             output=output,
             activations=scalars | stacked,
             gates={name: gate for name, gate in stimulus.gates.items() if name in keep.gates},
-            pre_activations={name: torch.stack(bins, dim=1) for name, bins in drives.items()},
+            pre_activations=relayed | {name: torch.stack(bins, dim=1) for name, bins in drives.items()},
         )

@@ -1,0 +1,119 @@
+"""What vectorization in time costs against all K components side by side: memory, time, presentations.
+
+    python benchmarks/temporal.py --circuits mnist-fc mnist-conv --components 10 100 --out results/temporal.json
+
+For every circuit and K, with a one-hot readout of K classes, two variants:
+
+- `causal`: FirstBinGate and squared loss, one presentation;
+- `replay`: SignGate and cross-entropy, presented until gates and errors are known.
+
+`memory` is the highest sum of the tensors that torch allocated during a step, beyond weights, updates and the
+optimizer's state (as in memory.py); `seconds` is processor time of a step, in turns with its rival in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import load_average, machine_facts, quick_options, write_json
+from memory import allocated_peak
+from rounds import pairwise, spread
+
+from neurosim import SGD, Binary, Circuit, FirstBinGate, OneHot, SignGate, Simulator, circuits
+from neurosim.gates import Gate
+from neurosim.readout import Readout
+from neurosim.vectorization import Temporal
+
+BATCH, QUICK_BATCH = 128, 8
+VARIANTS: dict[str, tuple[Gate, str]] = {
+    "causal": (FirstBinGate(), "squared"),
+    "replay": (SignGate(), "cross_entropy"),
+}
+
+
+def circuit_of(name: str, components: int, variant: str, quick: bool) -> Circuit:
+    """A ready-made circuit with another readout and other gates."""
+    gate, loss = VARIANTS[variant]
+    data = circuits.load(name, **quick_options(name) if quick else {}).to_dict()
+    readout: Readout = OneHot(components, loss) if components > 1 else Binary(2)  # one bin: both modes do the same
+    data |= {"readout": readout.to_dict(), "K": components}
+    data["populations"] = [p | {"gate": gate.to_dict()} if p.get("gate") else p for p in data["populations"]]
+    return Circuit.from_dict(data)
+
+
+def measure(name: str, components: int, variant: str, rounds: int, quick: bool) -> dict[str, Any]:
+    """One comparison, in this process."""
+    circuit, batch = circuit_of(name, components, variant, quick), QUICK_BATCH if quick else BATCH
+    generator = torch.Generator(device="cpu").manual_seed(0)
+    images = torch.randint(256, (batch, *circuit.inputs), generator=generator, dtype=torch.uint8, device="cpu")
+    labels = torch.randint(max(2, components), (batch,), generator=generator, device="cpu")
+    group = Simulator(circuit, optimizer=SGD(0.01))
+    temporal = Simulator(circuit, optimizer=SGD(0.01), vectorization=Temporal(variant))
+    steps = {"group": lambda: group.learn(images, labels), "temporal": lambda: temporal.learn(images, labels)}
+    memory = {}
+    for kind, step in steps.items():
+        step()
+        memory[kind] = allocated_peak(step)
+    seconds = processor_time(steps, rounds)
+    return {
+        "presentations": temporal.presentations,
+        "memory": memory,
+        "memory_ratio_times_K": components * memory["temporal"] / memory["group"],
+        "seconds": {kind: spread(values) for kind, values in seconds.items()},
+        "time_ratio": pairwise(seconds["temporal"], seconds["group"]),
+        "load": load_average(),
+    }
+
+
+def processor_time(steps: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of processor time of a step, which other processes do not lengthen, the contestants in turns."""
+    seconds: dict[str, list[float]] = {kind: [] for kind in steps}
+    for _ in range(rounds):
+        for kind, step in steps.items():
+            start = time.process_time()
+            step()
+            seconds[kind].append(time.process_time() - start)
+    return seconds
+
+
+def summary(title: str, found: dict[str, Any]) -> str:
+    memory, ratio = found["memory"], found["time_ratio"]
+    return (
+        f"{title}: {found['presentations']} presentation(s), memory {memory['temporal'] / 2**20:.1f} of "
+        f"{memory['group'] / 2**20:.1f} MiB ({found['memory_ratio_times_K']:.2f} / K), time "
+        f"{found['seconds']['temporal']['median'] * 1e3:.0f} of {found['seconds']['group']['median'] * 1e3:.0f} ms "
+        f"(x {ratio['median']:.2f}, {ratio['min']:.2f} to {ratio['max']:.2f})"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Vectorization in time against all components side by side.")
+    parser.add_argument("--circuits", nargs="+", default=["mnist-fc", "mnist-conv", "mnist-lc"], metavar="NAME")
+    parser.add_argument("--components", nargs="+", type=int, default=[10, 100], metavar="K")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, help="JSON file for the numbers, replaced")
+    parser.add_argument("--quick", action="store_true", help="tiny circuits: does it run?")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    report: dict[str, Any] = {"machine": machine_facts(), "batch": QUICK_BATCH if arguments.quick else BATCH}
+    report |= {"memory_unit": "bytes", "measured": {}}
+    for name in arguments.circuits:
+        for components in arguments.components:
+            for variant in arguments.variants:
+                title = f"{name}, K = {components}, {variant}"
+                found = measure(name, components, variant, arguments.rounds, arguments.quick)
+                report["measured"][title] = found
+                print(summary(title, found), flush=True)
+                if arguments.out:
+                    write_json(arguments.out, report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,498 @@
+"""Vectorization in time: the same learning as side by side, bin by bin, and nothing known before it happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+import pytest
+import torch
+from small_circuits import batch_for, scatter_biases, small
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from neurosim import (
+    BP,
+    GEVB,
+    SGD,
+    Adam,
+    AvgPool,
+    Binary,
+    Circuit,
+    Conv2d,
+    CreditForm,
+    Dense,
+    ExternalGate,
+    FirstBinGate,
+    Gate,
+    HalfNormal,
+    Local2d,
+    OneHot,
+    PlasticityRule,
+    SignGate,
+    Simulator,
+)
+from neurosim.credit import CreditContext
+from neurosim.errors import CircuitError, SimulationError, UnknownNameError
+from neurosim.feedback import ForwardSigns
+from neurosim.rules import DFA, FA, LocalError, NodePerturbation, SignSymmetric, ThreeFactorHebbian
+from neurosim.schedule import schedule
+from neurosim.temporal import Bin, TemporalPass
+from neurosim.vectorization import ORDERS, Temporal
+
+K = 3
+GATES = {"sign": SignGate(), "first bin": FirstBinGate(), "external": ExternalGate(spread=0.2), "linear": None}
+EARLY = {name: GATES[name] for name in ("first bin", "external", "linear")}
+READOUTS = {"cross-entropy": OneHot(K), "squared": OneHot(K, "squared"), "logistic": Binary(5)}
+CONNECTIVITIES = {
+    "dense": (Dense(), (6,)),
+    "convolutional": (Conv2d(3, padding=1), (4, ...)),
+    "local": (Local2d(3, padding=1), (4, ...)),
+}
+RULES = {
+    "gevb": GEVB(), "bp": BP(), "fa": FA(), "dfa": DFA(), "sign-symmetric": SignSymmetric(ForwardSigns("redrawn")),
+    "hebbian": ThreeFactorHebbian(), "node perturbation": NodePerturbation(), "local error": LocalError(),
+}  # fmt: skip
+
+
+def circuit(rule, gate: Gate | None, readout, connectivity: str = "dense", components: int | None = None) -> Circuit:
+    """Two gated populations, a relay of the input and, in space, one between them, a skip, a frozen group."""
+    first, shape = CONNECTIVITIES[connectivity]
+    c = Circuit((2, 6, 6), readout, K=components)
+    c.population("h1", shape, gate=gate, bias="channel")
+    c.connect("input", "h1", first, rule=rule)
+    c.relay("small", "input", AvgPool(2))
+    pre = "h1"
+    if connectivity != "dense":
+        c.relay("pool", "h1", AvgPool(2))
+        pre = "pool"
+    c.population("h2", shape, gate=gate)
+    c.connect(pre, "h2", first, rule=rule, sign="nonnegative", init=HalfNormal())
+    if connectivity == "dense":
+        c.connect("small", "h2", Dense(), rule=None)
+    else:
+        c.connect("small", "h2", first, rule=rule)
+    c.connect("h2", "output", Dense(), rule=rule, sign="nonnegative", init=HalfNormal())
+    c.connect("h1", "output", Dense(), rule=rule, name="skip")
+    return c
+
+
+def pair(c: Circuit, precision: str = "float64", vectorization: Any = "temporal", **options) -> tuple[Simulator, ...]:
+    simulators = tuple(
+        Simulator(c, precision=precision, vectorization=each, seed=1, **options) for each in ("group", vectorization)
+    )
+    for simulator in simulators:
+        scatter_biases(simulator)
+    return simulators
+
+
+def furthest(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
+    """The largest difference, relative to the largest entry of its tensor."""
+    assert one.keys() == other.keys()
+    assert all(bool(tensor.isfinite().all()) for tensor in other.values())
+    return max(float((one[n] - other[n]).abs().max()) / max(float(one[n].abs().max()), 1e-300) for n in one)
+
+
+def refused(c: Circuit) -> bool:
+    try:
+        c.check("temporal")
+    except CircuitError:
+        return True
+    return False
+
+
+# -- the same as side by side ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("readout", READOUTS)
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
+def test_group_and_temporal_give_the_same_step(connectivity: str, gate: str, readout: str) -> None:
+    """Every rule that applies: updates, output, error, loss, mistakes, credit."""
+    seen = 0
+    for name, rule in RULES.items():
+        c = circuit(rule, GATES[gate], READOUTS[readout], connectivity)
+        if refused(c):
+            assert (name, readout) == ("local error", "cross-entropy")
+            continue
+        group, temporal = (simulator.probe(*batch_for(c, 5)) for simulator in pair(c))
+        assert furthest(group.updates, temporal.updates) <= 1e-12, name
+        for what in ("output", "error", "loss"):
+            assert furthest({what: getattr(group, what)}, {what: getattr(temporal, what)}) <= 1e-12, (name, what)
+        assert torch.equal(group.mistakes, temporal.mistakes)
+        credit = {p: step.credit(p) for p in ("h1", "h2", "output") for step in [group]}
+        assert furthest(credit, {p: temporal.credit(p) for p in credit}) <= 1e-11, name
+        seen += 1
+    assert seen >= 7
+
+
+@pytest.mark.parametrize("rule", ["gevb", "bp", "dfa", "hebbian"])
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
+def test_float32(connectivity: str, gate: str, rule: str) -> None:
+    c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
+    group, temporal = (simulator.probe(*batch_for(c, 5)) for simulator in pair(c, "float32"))
+    assert furthest(group.updates, temporal.updates) <= 1e-5
+
+
+LONG = [("dense", rule) for rule in RULES] + [
+    (space, rule) for space in ("convolutional", "local") for rule in ("gevb", "bp")
+]
+
+
+@pytest.mark.parametrize(("connectivity", "rule"), LONG)
+@pytest.mark.parametrize("gate", GATES)
+def test_the_same_weights_after_fifty_steps(connectivity: str, gate: str, rule: str) -> None:
+    c = circuit(RULES[rule], GATES[gate], READOUTS["logistic"], connectivity)
+    group, temporal = pair(c, optimizer=SGD(0.01))
+    start = group.state_dict()
+    for number in range(50):
+        data = batch_for(c, 4, seed=number)
+        for simulator in (group, temporal):
+            simulator.learn(*data)
+    before, after = group.state_dict(), temporal.state_dict()
+    assert before.keys() == after.keys()
+    assert float((before["weights/input->h1"] - start["weights/input->h1"]).abs().max()) > 1e-6
+    assert max(float((before[name] - after[name]).abs().max()) for name in before) <= 1e-9
+
+
+@pytest.mark.parametrize("name", ["mnist-conv", "cifar10-lc"])
+def test_bfloat16_stays_close(name: str) -> None:
+    c = small(name, rule=GEVB())
+    group, temporal = (s.probe(*batch_for(c, 4)) for s in pair(c, "bfloat16"))
+    assert furthest(group.updates, temporal.updates) <= 0.5  # a gate may flip
+    assert furthest({"output": group.output}, {"output": temporal.output}) <= 0.1
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("components", [1, None])
+def test_one_component_is_one_bin(order: str, components: int | None) -> None:
+    """A conventional network, with many outputs or one: any gate and loss are known in the only bin."""
+    for rule, readout in ((BP(), OneHot(3)), (GEVB(), Binary(2)), (LocalError(), Binary(2))):
+        if components is None and readout.length > 1:
+            continue
+        c = circuit(rule, SignGate(), readout, components=components)
+        group, temporal = pair(c, vectorization=Temporal(order))
+        assert temporal.presentations == 1
+        one, other = group.probe(*batch_for(c, 5)), temporal.probe(*batch_for(c, 5))
+        assert all(torch.equal(one.updates[name], other.updates[name]) for name in one.updates)
+
+
+@pytest.mark.parametrize("gate", EARLY)
+@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
+def test_causal_equals_replay(connectivity: str, gate: str) -> None:
+    for rule in ("gevb", "bp", "local error"):
+        c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
+        _, replay = pair(c, vectorization=Temporal("replay"))
+        _, causal = pair(c, vectorization=Temporal("causal"))
+        assert causal.presentations == 1
+        one, other = replay.probe(*batch_for(c, 5)), causal.probe(*batch_for(c, 5))
+        assert furthest(one.updates, other.updates) <= 1e-12
+
+
+@pytest.mark.parametrize("rule", ["gevb", "bp", "hebbian", "node perturbation"])
+def test_slices_change_nothing(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    c = circuit(RULES[rule], SignGate(), READOUTS["cross-entropy"], "local")
+    (_, simulator), steps = pair(c), []
+    for size in (2**40, 1, 5000):
+        monkeypatch.setattr("neurosim.temporal._SLICE_BYTES", size)
+        step = simulator.probe(*batch_for(c, 7))
+        again = Simulator(c, precision="float64", vectorization="temporal", seed=1)
+        scatter_biases(again)
+        learnt = again.learn(*batch_for(c, 7))
+        steps.append((step, learnt, again.state_dict()))
+    whole = steps[0]
+    for step, learnt, state in steps[1:]:
+        assert furthest(whole[0].updates, step.updates) <= 1e-11
+        assert furthest(whole[0].activity.activations, step.activity.activations) <= 1e-12
+        assert furthest({"error": whole[1].error}, {"error": learnt.error}) <= 1e-12
+        assert max(float((whole[2][n] - state[n]).abs().max()) for n in state) <= 1e-5  # Adam's first step is a sign
+        if rule in ("gevb", "bp"):
+            assert torch.allclose(whole[1].credit("h1"), learnt.credit("h1"), rtol=0, atol=1e-12)
+
+
+def test_forward_records_all_bins() -> None:
+    c = circuit(GEVB(), SignGate(), READOUTS["squared"], "convolutional")
+    group, temporal = pair(c)
+    images, labels = batch_for(c, 5)
+    one, other = (simulator.forward(images, keep="all") for simulator in (group, temporal))
+    for kind in ("activations", "gates", "pre_activations"):
+        assert furthest(getattr(one, kind), getattr(other, kind)) <= 1e-12
+    some = temporal.forward(images, keep=["h1"])
+    assert (set(some.activations), set(some.gates), set(some.pre_activations)) == ({"h1"}, {"h1"}, {"h1"})
+    assert torch.equal(group.predict(images), temporal.predict(images))
+    losses, mistakes = temporal.score(images, labels)
+    assert abs(float(losses) - float(group.score(images, labels)[0])) <= 1e-12
+    assert torch.equal(mistakes, group.score(images, labels)[1])
+
+
+def test_what_a_step_keeps() -> None:
+    c = circuit(LocalError(), FirstBinGate(), READOUTS["squared"])
+    _, simulator = pair(c)
+    data = batch_for(c, 5)
+    step = simulator.learn(*data)
+    assert step.activity.activations == {} and step.activity.gates == {}
+    with pytest.raises(SimulationError, match=r"use probe\(images, labels\).credit\('h1', LocalError\(\)\)"):
+        step.credit("h1")
+    assert simulator.probe(*data).credit("h1").shape == (5, K, 6)
+
+
+def test_no_hidden_tensor_holds_all_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a bin leaves is one component of one slice, and what is learnt from it no larger."""
+    shapes: list[tuple[int, ...]] = []
+    run = TemporalPass.bin
+
+    def spied(self: TemporalPass, *arguments: Any) -> Bin:
+        now = run(self, *arguments)
+        shapes.extend(tuple(a.shape) for a in now.activations.values())
+        return now
+
+    monkeypatch.setattr(TemporalPass, "bin", spied)
+    c = small("mnist-conv", rule=BP(), readout=OneHot(10, "squared"), gate=FirstBinGate())
+    Simulator(c, vectorization="temporal").learn(*batch_for(c, 4))
+    units = {(4, *population.shape) for population in c.populations.values()}
+    assert shapes and set(shapes) <= units
+
+
+# -- causality -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
+@pytest.mark.parametrize("gate", EARLY)
+@pytest.mark.parametrize("rule", ["gevb", "bp", "dfa", "fa", "local error"])
+def test_causal_learning_reads_no_other_bin(
+    rule: str, gate: str, connectivity: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every bin the synapses, currents and targets of all others are NaN, future and past; learning is the same."""
+    c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
+    _, simulator = pair(c, vectorization=Temporal("causal"))
+    data = batch_for(c, 5)
+    expected = simulator.probe(*data)
+    scalar = [name for name, group in c.groups.items() if c.populations[group.pre].scalar]
+    tables = [simulator.weights[name] for name in scalar] + list(simulator.biases.values())
+    truth = [table.clone() for table in tables]
+    codewords, happened = simulator._codewords.clone(), []
+
+    run = TemporalPass.bin
+
+    def only_now(self: TemporalPass, stimulus: Any, component: int, *arguments: Any) -> Bin:
+        for table, values in zip(tables, truth, strict=True):
+            table.fill_(torch.nan)
+            table[component] = values[component]
+        happened.append(component)
+        return run(self, stimulus, component, *arguments)
+
+    begin = simulator._in_bins._begin
+
+    def blind(images: Tensor, target: Tensor, *arguments: Any) -> Any:
+        """Targets arrive bin by bin as well."""
+        lesson = begin(images, target.clone().fill_(torch.nan), *arguments)
+        lessons.append((lesson, target))
+        return lesson
+
+    judge, lessons = simulator._in_bins._judge_bin, []
+
+    def told(lesson: Any, component: int, now: Bin) -> None:
+        lesson.target.fill_(torch.nan)
+        lesson.target[:, component] = lessons[-1][1][:, component]
+        judge(lesson, component, now)
+
+    monkeypatch.setattr(TemporalPass, "bin", only_now)
+    monkeypatch.setattr(simulator._in_bins, "_begin", blind)
+    monkeypatch.setattr(simulator._in_bins, "_judge_bin", told)
+    out = {name: torch.empty_like(update) for name, update in expected.updates.items()}
+    prepared = simulator._images(data[0])
+    seen, _ = simulator._in_bins.compute(prepared, codewords[data[1]], partial(simulator._present, prepared), out)
+    assert happened == [0, 1, 2]
+    assert torch.equal(seen.activity.output, expected.output)
+    assert torch.equal(seen.error, expected.error)
+    assert all(torch.equal(out[name], expected.updates[name]) for name in out)
+
+
+@pytest.mark.parametrize("gate", EARLY)
+def test_a_broken_future_leaves_the_past(gate: str) -> None:
+    """With NaN in the last bin the components before it are what they would have been."""
+    c = circuit(GEVB(), GATES[gate], READOUTS["squared"])
+    _, simulator = pair(c, vectorization=Temporal("causal"))
+    data = batch_for(c, 5)
+    expected = simulator.probe(*data)
+    simulator.weights["input->h1"][K - 1] = torch.nan
+    broken = simulator.probe(*data)
+    past = slice(0, K - 1)
+    for what in ("output", "error"):
+        assert torch.equal(getattr(broken, what)[:, past], getattr(expected, what)[:, past])
+    assert torch.equal(broken.updates["input->h1"][past], expected.updates["input->h1"][past])
+    assert torch.equal(broken.updates["bias of h1"][past], expected.updates["bias of h1"][past])
+    assert bool(broken.updates["h2->output"].isnan().all()), "shared synapses hear of every bin"
+
+
+# -- presentations ---------------------------------------------------------------------------------------------------
+
+PRESENTATIONS = [
+    # gates, rule, readout, with the gates known early, presentations
+    ("sign", "gevb", "cross-entropy", 2 + 1 + 1),
+    ("sign", "gevb", "squared", 2 + 1),
+    ("sign", "bp", "logistic", 2 + 1),
+    ("sign", "hebbian", "squared", 2 + 1 + 1),
+    ("sign", "hebbian", "cross-entropy", 2 + 1 + 1),
+    ("sign", "node perturbation", "squared", 2 + 1 + 1 + 1),
+    ("first bin", "gevb", "cross-entropy", 1 + 1),
+    ("first bin", "gevb", "squared", 1),
+    ("external", "bp", "logistic", 1),
+    ("linear", "gevb", "squared", 1),
+]
+
+
+@pytest.mark.parametrize(("gate", "rule", "readout", "expected"), PRESENTATIONS)
+def test_presentations(gate: str, rule: str, readout: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are announced happen, each bin by bin."""
+    c = circuit(RULES[rule], GATES[gate], READOUTS[readout])
+    _, simulator = pair(c)
+    bins: list[int] = []
+    run = TemporalPass.bin
+
+    def counted(self: TemporalPass, stimulus: Any, component: int, *arguments: Any) -> Bin:
+        bins.append(component)
+        return run(self, stimulus, component, *arguments)
+
+    monkeypatch.setattr(TemporalPass, "bin", counted)
+    simulator.learn(*batch_for(c, 3))
+    assert simulator.presentations == expected
+    assert bins == list(range(c.K)) * expected
+
+
+def test_depth_is_that_of_gates_that_look_ahead() -> None:
+    c = Circuit(4, OneHot(3, "squared"))
+    c.population("a", 2, gate=SignGate())
+    c.connect("input", "a", Dense(), rule=GEVB())
+    c.population("b", 2, gate=FirstBinGate())
+    c.connect("a", "b", Dense(), rule=GEVB())
+    c.population("c", 2, gate=SignGate())
+    c.connect("b", "c", Dense(), rule=GEVB())
+    c.connect("c", "output", Dense(), rule=GEVB())
+    assert schedule(c).levels == {"input": 0, "a": 1, "b": 1, "c": 2, "output": 2}
+    group, temporal = pair(c)
+    assert temporal.presentations == 3
+    one, other = group.probe(*batch_for(c, 5)), temporal.probe(*batch_for(c, 5))
+    assert furthest(one.updates, other.updates) <= 1e-12
+
+
+# -- refusals --------------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Late(Gate):
+    """Looks at all bins at once, and cannot say how bin by bin."""
+
+    def draw(self, components, channels, generator, source=None):
+        return {}
+
+    def open(self, constants, h, context=None):
+        return (h.amax(1) >= 0).to(h.dtype)
+
+
+@attrs.frozen
+class _Mixing(PlasticityRule):
+    """Credit that mixes the components of a unit."""
+
+    needs = frozenset({"activation"})
+
+    def form(self, circuit: Circuit) -> CreditForm:
+        return CreditForm.PER_COMPONENT
+
+    def credit(self, context: CreditContext) -> Tensor:
+        return context.activation.flip(1)
+
+
+REFUSALS = {  # fmt: skip
+    "gate": ("causal", circuit(GEVB(), SignGate(), OneHot(K, "squared")),
+             r"causal order: the gate of population 'h1', SignGate\(\), is known only after the last bin; use "
+             r"FirstBinGate\(\) or ExternalGate\(\); the gate of population 'h2'.*or Temporal\(order='replay'\) as it is"),
+    "loss": ("causal", circuit(GEVB(), FirstBinGate(), OneHot(K)),
+             r"the error of the loss 'cross_entropy' is known only after the last bin.*use OneHot\(3, loss='squared'\) or "
+             r"loss='logistic'; or Temporal\(order='replay'\)"),
+    "modulator": ("causal", circuit(ThreeFactorHebbian(), FirstBinGate(), OneHot(K, "squared")),
+                  r"the credit of the rule ThreeFactorHebbian\(rate=0.05\) at population 'h1' is known only after"),
+    "noise": ("causal", circuit(NodePerturbation(), FirstBinGate(), OneHot(K, "squared")),
+              r"NodePerturbation\(sigma=0.01\) at population 'h1' compares with a second, perturbed presentation"),
+    "late gate": ("replay", circuit(GEVB(), _Late(), OneHot(K)),
+                  r"the gate of population 'h1', _Late\(\), cannot be computed bin by bin.*vectorization='group'"),
+    "local error": ("replay", circuit(LocalError(), SignGate(), OneHot(K)),
+                    r"LocalError\(\) at population 'h1' cannot be computed bin by bin: the error of the loss "
+                    r"'cross_entropy' at a unit needs all its components at once; use loss='squared' or 'logistic'; or "
+                    r"use vectorization='group'"),
+    "mixing": ("replay", circuit(_Mixing(), SignGate(), OneHot(K)),
+               r"_Mixing\(\) at population 'h1' cannot be computed bin by bin: it looks at the activation of all K"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refusals(case: str) -> None:
+    order, c, message = REFUSALS[case]
+    with pytest.raises(CircuitError, match=message):
+        c.check(Temporal(order))
+    with pytest.raises(CircuitError, match=message):
+        Simulator(c, vectorization=Temporal(order))
+    c.check("group")
+
+
+def test_an_unknown_order() -> None:
+    with pytest.raises(UnknownNameError, match="unknown order of time bins 'causl'; did you mean 'causal'"):
+        Temporal("causl")
+
+
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_neither_name_nor_vectorization() -> None:
+    with pytest.raises(CircuitError, match=r"expected 'group', 'temporal' or Temporal\(order=...\), got 3"):
+        circuit(GEVB(), None, OneHot(K)).check(3)  # type: ignore[arg-type]
+
+
+# -- state -----------------------------------------------------------------------------------------------------------
+
+
+def test_switching_between_vectorizations() -> None:
+    """A state belongs to a circuit, not to the way it runs: learning goes on in the other mode."""
+    c = circuit(ThreeFactorHebbian(), SignGate(), READOUTS["logistic"], "convolutional")
+    group, temporal = pair(c, optimizer=Adam(1e-3))
+    for number in range(4):
+        group.learn(*batch_for(c, 4, seed=number))
+        if number == 1:
+            temporal.load_state_dict(group.state_dict())
+        if number > 1:
+            temporal.learn(*batch_for(c, 4, seed=number))
+    before, after = group.state_dict(), temporal.state_dict()
+    assert before.keys() == after.keys()
+    assert max(float((before[name] - after[name]).abs().max()) for name in before) <= 1e-9
+    assert (group.vectorization, temporal.vectorization) == ("group", "temporal")
+
+
+@pytest.mark.parametrize(
+    ("connectivity", "gate", "rules"),
+    [
+        ("dense", "sign", ["gevb", "bp", "hebbian", "node perturbation"]),
+        ("convolutional", "first bin", ["gevb", "hebbian"]),
+        ("local", "external", ["gevb", "hebbian"]),
+    ],
+)
+def test_fake_cuda(connectivity: str, gate: str, rules: list[str]) -> None:
+    for rule in rules:
+        c = circuit(RULES[rule], GATES[gate], READOUTS["cross-entropy"], connectivity)
+        with FakeTensorMode():
+            simulator = Simulator(c, device="cuda", vectorization="temporal")
+            images = torch.empty(4, *c.inputs, dtype=torch.uint8, device="cuda")
+            labels = torch.empty(4, dtype=torch.int64, device="cuda")
+            steps = [simulator.learn(images, labels), simulator.learn(images, labels), simulator.probe(images, labels)]
+            made = [tensor for step in steps for tensor in (step.output, step.loss, *step.updates.values())]
+            made += [simulator.predict(images), *simulator.score(images, labels)]
+        assert {tensor.device.type for tensor in made} == {"cuda"}
+
+
+def test_to_another_device_and_back() -> None:
+    c = circuit(GEVB(), FirstBinGate(), READOUTS["squared"])
+    _, simulator = pair(c)
+    _, other = pair(c)
+    moved = other.to("cpu")
+    one, two = simulator.probe(*batch_for(c, 4)), moved.probe(*batch_for(c, 4))
+    assert furthest(one.updates, two.updates) == 0
