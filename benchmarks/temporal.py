@@ -24,10 +24,9 @@ from machine import load_average, machine_facts, quick_options, write_json
 from memory import allocated_peak
 from rounds import pairwise, spread
 
-from neurosim import SGD, Binary, Circuit, FirstBinGate, OneHot, SignGate, Simulator, circuits
+from neurosim import SGD, Binary, Circuit, FirstBinGate, OneHot, SignGate, Simulator, Temporal, circuits
 from neurosim.gates import Gate
 from neurosim.readout import Readout
-from neurosim.vectorization import Temporal
 
 BATCH, QUICK_BATCH = 128, 8
 VARIANTS: dict[str, tuple[Gate, str]] = {

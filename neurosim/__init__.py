@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from neurosim.rules import BP as BP
     from neurosim.rules import GEVB as GEVB
     from neurosim.simulator import Simulator as Simulator
+    from neurosim.vectorization import Temporal as Temporal
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ _HOME = {
     **dict.fromkeys(["NoiseRelaxation", "Relaxation"], "relaxation"),
     **dict.fromkeys(["BP", "GEVB"], "rules"),
     "Simulator": "simulator",
+    "Temporal": "vectorization",
 }
 _SUBPACKAGES = ("circuits", "rules")
 

@@ -58,7 +58,7 @@ class Temporal(Vectorization):
         UnknownNameError: another order.
 
     Example:
-        >>> from neurosim import Simulator, circuits
+        >>> from neurosim import Simulator, Temporal, circuits
         >>> sim = Simulator(circuits.load("digits-fc"), vectorization=Temporal("replay"))
         >>> sim.presentations  # two gated populations, cross-entropy
         4

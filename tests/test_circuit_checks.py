@@ -79,7 +79,7 @@ REFUSED: dict[str, tuple[Callable[[Circuit], object], str]] = {
         lambda c: c.population("f2", 4, bias="channels"),
         "unknown bias for population 'f2' 'channels'; did you mean 'channel'? Known: None, channel, unit",
     ),
-    "vectorization": (lambda c: c.check("grup"), "unknown vectorization 'grup'; did you mean 'group'? Known: group, temporal"),
+    "vectorization": (lambda c: c.check("grup"), "vectorization 'grup'; did you mean 'group'? Known: group, temporal"),
     # shapes
     "dense into an image": (
         lambda c: c.connect("input", "c1", Dense(), name="second"),

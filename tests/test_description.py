@@ -38,12 +38,12 @@ from neurosim.description import _KNOWN, Description
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.plugins import load_entry_points
 from neurosim.readout import Readout
-from neurosim.vectorization import Group
+from neurosim.vectorization import Group, Temporal
 
 PARTS = [
     Dense(), Conv2d(3), Conv2d((3, 2), stride=(2, 1), padding=(0, 2)), Local2d(2), AvgPool(2), AvgPool(3, (1, 2)),
     SignGate(), He(), OnOff(), Zeros(), OnOff(True), HalfNormal(0.25), OneHot(10), OneHot(3, "squared"), Binary(10),
-    GEVB(), BP(), ForwardWeights(), Group(), FirstBinGate(), ExternalGate(),
+    GEVB(), BP(), ForwardWeights(), Group(), Temporal(), Temporal("causal"), FirstBinGate(), ExternalGate(),
     ExternalGate("pool", 0.5, ((0.1, -2), (3, 4))), Gray(9), ErrorCorrecting(10, 15), ErrorCorrecting(3, 4, "squared"),
     CodeTable(3, [[0, 1], [1, 0], [1, 1]]), Hierarchical(4, [0, 1, 1, 1], "squared"),
 ]  # fmt: skip

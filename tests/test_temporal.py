@@ -409,10 +409,10 @@ class _Mixing(PlasticityRule):
 REFUSALS = {  # fmt: skip
     "gate": ("causal", circuit(GEVB(), SignGate(), OneHot(K, "squared")),
              r"causal order: the gate of population 'h1', SignGate\(\), is known only after the last bin; use "
-             r"FirstBinGate\(\) or ExternalGate\(\); the gate of population 'h2'.*or Temporal\(order='replay'\) as it is"),
+             r"FirstBinGate\(\) or ExternalGate\(\); the gate of population 'h2'.*or Temporal\(order='replay'\) as"),
     "loss": ("causal", circuit(GEVB(), FirstBinGate(), OneHot(K)),
-             r"the error of the loss 'cross_entropy' is known only after the last bin.*use OneHot\(3, loss='squared'\) or "
-             r"loss='logistic'; or Temporal\(order='replay'\)"),
+             r"the error of the loss 'cross_entropy' is known only after the last bin.*use OneHot\(3, loss='squared'\) "
+             r"or loss='logistic'; or Temporal\(order='replay'\)"),
     "modulator": ("causal", circuit(ThreeFactorHebbian(), FirstBinGate(), OneHot(K, "squared")),
                   r"the credit of the rule ThreeFactorHebbian\(rate=0.05\) at population 'h1' is known only after"),
     "noise": ("causal", circuit(NodePerturbation(), FirstBinGate(), OneHot(K, "squared")),
