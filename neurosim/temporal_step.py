@@ -73,7 +73,8 @@ class Lesson:
     @property
     def fresh(self) -> bool:
         """Whether these are the first examples of the batch, so that updates hold nothing yet."""
-        return self.examples.start == 0
+        first: bool = self.examples.start == 0
+        return first
 
 
 class TemporalUpdates:

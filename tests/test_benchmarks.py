@@ -76,6 +76,22 @@ def test_memory_runs(tmp_path):
         assert sizes["resident"] is None or sizes["resident"] >= 0
 
 
+def test_temporal_runs(tmp_path):
+    out = tmp_path / "temporal.json"
+    run_script("temporal.py", "--circuits", "mnist-fc", "--components", "1", "4", "--rounds", "1", "--out", out)
+    refuse_places(out.read_text())
+    found = json.loads(out.read_text())["measured"]
+    assert {title: each["presentations"] for title, each in found.items()} == {
+        "mnist-fc, K = 1, causal": 1,
+        "mnist-fc, K = 1, replay": 1,
+        "mnist-fc, K = 4, causal": 1,
+        "mnist-fc, K = 4, replay": 4,
+    }
+    for each in found.values():
+        assert min(each["memory"].values()) > 0
+        assert each["time_ratio"]["min"] > 0
+
+
 @pytest.mark.parametrize("name", ["digits-fc", *NAMES, "cifar10-fc", "cifar10-conv", "cifar10-lc"])
 @pytest.mark.parametrize("sign", ["nonnegative", "mixed"])
 def test_baseline_learns_as_the_simulator_does(benchmark, name, sign):
