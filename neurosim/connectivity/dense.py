@@ -7,7 +7,7 @@ from attrs import frozen
 from jaxtyping import Float
 from torch import Tensor
 
-from neurosim.connectivity.base import Connectivity, Shape, count
+from neurosim.connectivity.base import Connectivity, Shape, accumulated, count
 from neurosim.errors import CircuitError
 
 
@@ -59,7 +59,7 @@ class Dense(Connectivity):
         self, post: Float[Tensor, "*lead n"], pre: Tensor, pre_shape: Shape, total: Tensor, fresh: bool
     ) -> None:
         if post.dtype != total.dtype:
-            super().accumulate(post, pre, pre_shape, total, fresh)
+            accumulated(self.correlate(post, pre, pre_shape), total, fresh)
             return
         left = post.reshape(-1, post.shape[-1]).t()
         total.view(total.shape[0], -1).addmm_(left, pre.reshape(left.shape[1], -1), beta=0 if fresh else 1)
