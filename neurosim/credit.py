@@ -34,6 +34,7 @@ class Presentation:
         rerun: noise by population -> losses ``(batch,)`` of a pass in which it is added to the pre-activations while
             the gates stay as they are.
         redraw: a redrawn pathway and a group -> this step's constants.
+        component: in vectorization in time the one that activity, error and target are of, where they are of one bin.
     """
 
     circuit: Circuit
@@ -47,6 +48,7 @@ class Presentation:
     noise: Callable[[str, str], Tensor]
     rerun: Callable[[Mapping[str, Tensor]], Tensor]
     redraw: Callable[[Feedback, str], Tensor]
+    component: int | None = None
 
     def gated(self, population: str, credit: Tensor) -> Tensor:
         """``credit`` times the gate, the signal at the pre-activations; a linear population passes everything."""
@@ -107,6 +109,8 @@ class Pathways:
             arriving = self.seen.gated(group.post, signal(feedback, group.post))
             if synapses.untied:
                 arriving = self.seen.per_component(group.post, arriving)
+                if weight is not None and self.seen.component is not None:
+                    weight = weight[self.seen.component].unsqueeze(0)
             carried = synapses.transpose(weight, arriving)
             if total is not None and total.ndim != carried.ndim:
                 total, carried = (self.seen.per_component(population, part) for part in (total, carried))
@@ -303,7 +307,7 @@ class Credits:
         }[form]
         kind = self.seen.error.dtype
         shape = tuple(credit.shape) if isinstance(credit, Tensor) else None
-        crossed = form is CreditForm.PER_UNIT and shape == (batch, circuit.K, *units) and self._crosses_untied()
+        crossed = form is CreditForm.PER_UNIT and shape == (batch, components, *units) and self._crosses_untied()
         fits = credit is None if wanted is None else shape == wanted or crossed
         if not fits or (credit is not None and credit.dtype != kind):
             means = "None" if wanted is None else f"the shape {wanted} of {kind}"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING
 
+import networkx as nx
 from attrs import frozen
 
 from neurosim.errors import CircuitError
@@ -14,6 +15,7 @@ from neurosim.plasticity import CreditForm, PlasticityRule, Signal, rules_by_pop
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
+    from neurosim.populations import Population
 
 
 class CreditTime(Enum):
@@ -24,14 +26,29 @@ class CreditTime(Enum):
     IN_BIN = "in every bin anew, from the activity of that bin"
 
 
-def credit_time(circuit: Circuit, population: str, rule: PlasticityRule) -> CreditTime:
-    """When the credit of ``rule`` at ``population`` is computed.
+def credit_time(circuit: Circuit, population: str, rule: PlasticityRule, untied: bool = False) -> CreditTime:
+    """When the credit of ``rule`` at ``population`` is computed, for an untied group or for anything else there.
 
     Credit per unit, ``d_mu = c e_mu``, is a factor of the whole eligibility. At the output that holds for every rule.
+    In an untied group every ``a_mu`` changes synapses of its own, and so has to meet ``c e_mu`` in its bin, and so does
+    credit that travels back through one, which is another number in every bin.
     """
-    if population == "output" or rule.form(circuit) is not CreditForm.PER_COMPONENT:
+    if population == "output":
+        return CreditTime.IN_BIN if untied else CreditTime.LAST_BIN
+    per_component = rule.form(circuit) is CreditForm.PER_COMPONENT
+    if not (per_component or untied or _crosses_untied(circuit, population, rule)):
         return CreditTime.LAST_BIN
-    return CreditTime.IN_BIN if rule.needs else CreditTime.OUTCOME
+    if rule.needs:
+        return CreditTime.IN_BIN
+    return CreditTime.OUTCOME if per_component or rule.uses & {Signal.SCALAR, Signal.NOISE} else CreditTime.IN_BIN
+
+
+def _crosses_untied(circuit: Circuit, population: str, rule: PlasticityRule) -> bool:
+    """Whether credit that travels layer by layer comes through an untied group."""
+    if not rule.pathways and Signal.WEIGHTS not in rule.uses:
+        return False
+    after = nx.descendants(circuit.graph, population) | {population}
+    return any(group.untied and group.pre in after for group in circuit.groups.values())
 
 
 @frozen
@@ -67,19 +84,19 @@ def schedule(circuit: Circuit) -> Schedule:
         gate = circuit.populations[name].gate
         before = max((levels[group.pre] for group in circuit.into(name)), default=0)
         levels[name] = before + (gate is not None and not gate.causal and circuit.K > 1)
-    learning = [rule for _, rule in rules_by_population(circuit)]
-    perturbed = len({rule for rule in learning if Signal.NOISE in rule.uses})
+    learning = rules_by_population(circuit)
+    perturbed = len({rule for _, rule in learning if Signal.NOISE in rule.uses})
     # once the output has been seen, errors and modulators are there from the first bin
     outcome = circuit.K > 1 and (
-        not circuit.readout.error_by_component or any(_waits_for_outcome(circuit, rule) for rule in learning)
+        not circuit.readout.error_by_component or any(_waits_for_outcome(circuit, *each) for each in learning)
     )
     return Schedule(levels, outcome, perturbed)
 
 
-def _waits_for_outcome(circuit: Circuit, rule: PlasticityRule) -> bool:
-    if rule.form(circuit) is not CreditForm.PER_COMPONENT:
-        return False
-    return not rule.needs or Signal.SCALAR in rule.uses
+def _waits_for_outcome(circuit: Circuit, population: Population, rule: PlasticityRule) -> bool:
+    untied = any(group.untied and group.rule == rule for group in circuit.into(population.name))
+    time = credit_time(circuit, population.name, rule, untied)
+    return time is CreditTime.OUTCOME or (time is CreditTime.IN_BIN and Signal.SCALAR in rule.uses)
 
 
 def refuse_order(circuit: Circuit, causal: bool) -> None:
@@ -106,6 +123,11 @@ def _impossible(circuit: Circuit) -> Iterator[str]:
                 f"the rule {rule} at population '{population.name}' cannot be computed bin by bin: {reason}; or use "
                 f"vectorization='group'"
             )
+        elif rule.needs and Signal.NOISE in rule.uses:
+            yield (
+                f"the rule {rule} at population '{population.name}' cannot be computed bin by bin: in a bin there is "
+                f"no perturbed presentation to compare with what it looks at; use vectorization='group'"
+            )
 
 
 def _looks_ahead(circuit: Circuit) -> Iterator[str]:
@@ -129,7 +151,7 @@ def _looks_ahead(circuit: Circuit) -> Iterator[str]:
                 f"the rule {rule} at population '{population.name}' compares with a second, perturbed presentation; "
                 f"use another rule"
             )
-        elif circuit.K > 1 and _waits_for_outcome(circuit, rule):
+        elif circuit.K > 1 and _waits_for_outcome(circuit, population, rule):
             yield (
                 f"the credit of the rule {rule} at population '{population.name}' is known only after the last bin; "
                 f"use a rule whose credit is one number per unit, such as GEVB()"

@@ -3,7 +3,8 @@
 The eligibility of a synapse between vector units is ``sum_mu c G a_mu e_mu`` (Section 7.1). Gate and credit per unit
 are the same in all bins, so of an example only ``sum_mu a_mu e_mu`` has to be kept, one trace per presynaptic unit; it
 grows in every bin by that bin's activity and error, and meets the postsynaptic ``c G`` after the last bin. Where credit
-differs between components, ``d_mu G a_mu`` is added to the update in every bin.
+differs between components, or where every component has synapses of its own, ``d_mu G a_mu`` is added to the update in
+every bin.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from torch import Tensor
 
 from neurosim.circuit import OUTPUT, Circuit
 from neurosim.credit import Credits, Presentation
+from neurosim.errors import SimulationError
 from neurosim.forward import Activity
 from neurosim.plasticity import NEEDS, PlasticityRule
 from neurosim.populations import Population
@@ -88,7 +90,7 @@ class TemporalUpdates:
         self._traced = sorted({learning.pre for learning in late if learning.pre is not None})
         self._needs: dict[str, set[str]] = {need: set() for need in NEEDS}
         for learning in self._early:
-            for need in learning.rule.needs:
+            for need in learning.rule.needs if learning.post.name != OUTPUT else ():  # exact there, whatever the rule
                 self._needs[need].add(learning.post.name)
         wanted = {*self._traced, *self._needs["activation"], *(e.pre for e in self._early if e.pre is not None)}
         self._show = run.plan({OUTPUT})
@@ -182,14 +184,13 @@ class TemporalUpdates:
 
     def _known_before(self, lesson: Lesson, present: Present) -> dict[tuple[str, PlasticityRule], Tensor]:
         """``d G`` ``(batch, K, *units)`` of rules that look at no activity, once the outcome is known."""
-        credits = self._updates.credits(self._seen(lesson, present))
-        early = (learning for learning in self._early if learning.time is CreditTime.OUTCOME)
-        return {(e.post.name, e.rule): credits.gated(e.post.name, e.rule) for e in early}
+        return self._known(self._seen(lesson, present), CreditTime.OUTCOME)
 
     def _known_in_bin(
         self, lesson: Lesson, component: int, now: Bin, present: Present
     ) -> dict[tuple[str, PlasticityRule], Tensor]:
-        """``d G`` ``(batch, 1, *units)`` of rules that look at activity, of which there is one bin's."""
+        """``d G`` ``(batch, 1, *units)`` of rules that look at activity, and of untied synapses, of which there is one
+        bin's."""
         this = slice(component, component + 1)
         activity = Activity(
             lesson.output[:, this],
@@ -198,9 +199,14 @@ class TemporalUpdates:
             pre_activations={name: now.pre_activations[name].unsqueeze(1) for name in self._needs["pre_activation"]},
         )
         target, error = lesson.target[:, this], lesson.error[:, this]
-        credits = self._updates.credits(present(activity, target, error, lesson.losses, lesson.examples, lesson.whole))
-        early = (learning for learning in self._early if learning.time is CreditTime.IN_BIN)
-        return {(e.post.name, e.rule): credits.gated(e.post.name, e.rule) for e in early}
+        seen = present(activity, target, error, lesson.losses, lesson.examples, lesson.whole)
+        return self._known(evolve(seen, component=component), CreditTime.IN_BIN)
+
+    def _known(self, seen: Presentation, time: CreditTime) -> dict[tuple[str, PlasticityRule], Tensor]:
+        """``d G`` per component, ``c e G`` where credit is per unit, of what is computed at this time."""
+        credits = self._updates.credits(seen)
+        wanted = dict.fromkeys((early.post.name, early.rule) for early in self._early if early.time is time)
+        return {(name, rule): seen.per_component(name, credits.gated(name, rule)) for name, rule in wanted}
 
     # -- eligibility and updates ---------------------------------------------------------------------------------
 
@@ -240,6 +246,12 @@ class TemporalUpdates:
         error = lesson.error.flatten(1)
         for learning in self._late:
             post, target = credits.gated(learning.post.name, learning.rule), out[learning.name]
+            if post.ndim > 1 + len(learning.post.shape):
+                raise SimulationError(
+                    f"the credit of {learning.rule} at '{learning.post.name}' came back through untied synapses, one "
+                    f"number per component, but the rule does not declare that it listens to a pathway: list it in "
+                    f"pathways, or Signal.WEIGHTS in uses"
+                )
             if learning.synapses is None:
                 total = target.view(len(target), -1)
                 total.addmm_(error.t(), per_bias(post, learning.post).flatten(1), beta=0 if lesson.fresh else 1)
@@ -253,7 +265,7 @@ def _all_learning(circuit: Circuit, synapses: Mapping[str, Synapses]) -> list[Le
     populations, found = circuit.populations, []
     for name, group in circuit.groups.items():
         if group.rule is not None:
-            time = credit_time(circuit, group.post, group.rule)
+            time = credit_time(circuit, group.post, group.rule, group.untied)
             found.append(Learning(name, populations[group.post], group.rule, synapses[name], time))
     for name, population in populations.items():
         if (rule := circuit.bias_rule(name)) is not None:
