@@ -154,5 +154,5 @@ def _looks_ahead(circuit: Circuit) -> Iterator[str]:
         elif circuit.K > 1 and _waits_for_outcome(circuit, population, rule):
             yield (
                 f"the credit of the rule {rule} at population '{population.name}' is known only after the last bin; "
-                f"use a rule whose credit is one number per unit, such as GEVB()"
+                f"use a rule that waits for no outcome, such as GEVB()"
             )

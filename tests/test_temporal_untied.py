@@ -296,7 +296,7 @@ def test_credit_per_unit_that_waits_for_the_loss() -> None:
     tied.check(Temporal("causal"))
     c = untied(tied)
     with pytest.raises(
-        CircuitError, match=r"the credit of the rule _Rewarded\(\) at population 'h1' is known only aft"
+        CircuitError, match=r"the credit of the rule _Rewarded\(\) at population 'h2' is known only aft"
     ):
         c.check(Temporal("causal"))
     group, replay = scattered(c)
