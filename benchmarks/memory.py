@@ -2,11 +2,8 @@
 
     python benchmarks/memory.py --circuits mnist-fc mnist-conv mnist-lc --out results/memory.json
 
-Every contestant runs in a fresh process and is measured twice, in two steps:
-
-- `allocated`: the highest sum of the tensors that torch allocated during a step and had not freed, from its profiler.
-- `resident`: by how much the process outgrew its size before the step (VmHWM - VmRSS, Linux alone). This also sees the
-  matrix libraries' own buffers and what the allocator keeps; memory that an earlier step left free is returned first.
+Every contestant runs in a fresh process and is measured twice, in two steps, by `neurosim.step_costs`: `allocated` is
+the highest sum of torch's tensors during a step, `resident` by how much the process outgrew its size before it.
 
 The batch itself, uint8 images and labels, is there before the step and not counted.
 """
@@ -14,12 +11,9 @@ The batch itself, uint8 images and labels, is there before the step and not coun
 from __future__ import annotations
 
 import argparse
-import ctypes
-import itertools
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,48 +21,12 @@ from typing import Any
 import torch
 from baseline import Baseline, formulations, synthetic
 from machine import machine_facts, quick_options, write_json
-from torch.profiler import ProfilerActivity, profile
 
 from neurosim import BP, Simulator, circuits
+from neurosim.step_costs import WARM_UP, allocated_peak, resident_peak
 
 BATCH, QUICK_BATCH = 128, 8
 OURS = ("GEVB", "BP")
-WARM_UP = 2  # steps, after which gradients and the optimizer's state exist
-
-
-def allocated_peak(step: Callable[[], object]) -> int:
-    """Bytes: the highest level of torch's cpu allocator during a step, over the level that the step leaves.
-
-    The profiler follows only what is allocated under its eyes, so gradients that a step frees and allocates anew must
-    be freed before; they are then what the step leaves.
-    """
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        step()
-    with tempfile.TemporaryDirectory() as folder:
-        trace = Path(folder) / "trace.json"
-        recorded.export_chrome_trace(str(trace))
-        events = json.loads(trace.read_text(encoding="utf-8"))["traceEvents"]
-    changes = sorted((e["args"]["Ev Idx"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
-    levels: list[int] = list(itertools.accumulate(change for _, change in changes))
-    return max(levels) - levels[-1]
-
-
-def resident_peak(step: Callable[[], object]) -> int | None:
-    """Bytes: the largest resident size during a step, over the size before it; None where the system cannot tell."""
-    try:
-        ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # VmHWM starts anew
-        before = _status("VmRSS")
-        step()
-        return _status("VmHWM") - before
-    except (AttributeError, OSError, TypeError):
-        return None
-
-
-def _status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    sizes = dict(line.split(":", 1) for line in lines)
-    return 1024 * int(sizes[field].split()[0])
 
 
 def measure(name: str, contestant: str, quick: bool) -> dict[str, int | None]:

@@ -21,12 +21,12 @@ from typing import Any
 
 import torch
 from machine import load_average, machine_facts, quick_options, write_json
-from memory import allocated_peak
 from rounds import pairwise, spread
 
 from neurosim import SGD, Binary, Circuit, FirstBinGate, OneHot, SignGate, Simulator, Temporal, circuits
 from neurosim.gates import Gate
 from neurosim.readout import Readout
+from neurosim.step_costs import allocated_peak
 
 BATCH, QUICK_BATCH = 128, 8
 VARIANTS: dict[str, tuple[Gate, str]] = {

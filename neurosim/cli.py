@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 import neurosim
+from neurosim.cli_compare import compare
 from neurosim.cli_reproduce import reproduce
 from neurosim.errors import DataError, NeurosimError, UnknownNameError
 from neurosim.experiment import ConfigError, Experiment, read_settings
@@ -167,6 +168,7 @@ def show(
 
 
 app.command()(reproduce)
+app.command()(compare)
 
 
 @app.command()

@@ -70,6 +70,23 @@ def test_local_synapses(tmp_path):
     assert min(spread["never relaxed"]) > 3 * max(*spread["relaxed every 100"], *spread["noise every 100"])
 
 
+def test_group_vs_temporal(tmp_path):
+    printed = run(tmp_path, str(ROOT / "examples" / "group_vs_temporal.py"))
+    differences = [
+        float(value) for value in re.findall(r"largest difference of a weight .*: ([0-9.e+-]+)$", printed, re.M)
+    ]
+    assert len(differences) == 2 and max(differences) < 1e-9
+    errors = re.findall(r"^  (\w+) +test error +([0-9.]+%)$", printed, re.M)
+    assert [kind for kind, _ in errors] == ["group", "temporal"] * 2
+    assert errors[0][1] == errors[1][1] and errors[2][1] == errors[3][1]
+    assert re.findall(r"^  (\w+) +(\d) presentations", printed, re.M) == [
+        ("group", "1"),
+        ("temporal", "1"),
+        ("group", "1"),
+        ("temporal", "4"),
+    ]
+
+
 def test_readme_example(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)

@@ -1,0 +1,372 @@
+"""One circuit under several settings: what is changed, what is measured, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import attrs
+import matplotlib
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from neurosim import (
+    BP,
+    Binary,
+    Circuit,
+    Dense,
+    ErrorCorrecting,
+    ExternalGate,
+    FirstBinGate,
+    Gray,
+    NoiseRelaxation,
+    OneHot,
+    Relaxation,
+    SignGate,
+    Temporal,
+    circuits,
+)
+from neurosim.comparison import Comparison, folder_name, largest_difference
+from neurosim.comparison_table import Row, as_markdown, difference_text
+from neurosim.datasets import load_dataset
+from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
+from neurosim.experiment import ConfigError
+from neurosim.figures.comparison import draw_comparison
+from neurosim.setting import Setting, applied
+from neurosim.setting_words import AS_IT_IS, one_at_a_time, read_factor, settings_from
+from neurosim.step_costs import StepCost, step_costs
+
+COST = StepCost(wall_seconds=0.01, cpu_seconds=0.02, peak_bytes=2**20)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return load_dataset("digits").subset(train=96, test=40)
+
+
+def small(**options) -> Circuit:
+    return circuits.load("digits-fc", widths=(8, 6), **options)
+
+
+def compared(digits, folder: Path, settings, **options) -> dict[str, Row]:
+    options = {"epochs": 1, "batch_size": 32} | options
+    return {row.name: row for row in Comparison(small(), digits, settings, folder, **options).run(lambda line: None)}
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------
+
+
+def test_parts_go_where_they_belong():
+    relaxation = Relaxation(every=3)
+    setting = Setting("all", "temporal", FirstBinGate(), Binary(10), "untied", relaxation, BP())
+    circuit = applied(small(), setting)
+    assert circuit.K == 4 and circuit.readout == Binary(10) and setting.runs_as == Temporal()
+    assert {p.gate for p in circuit.populations.values()} == {None, FirstBinGate()}
+    assert {g.rule for g in circuit.groups.values()} == {BP()}
+    assert {name: g.relaxation for name, g in circuit.groups.items()} == {
+        "input->fc1": None, "fc1->fc2": relaxation, "fc2->output": relaxation,
+    }  # fmt: skip
+
+
+def test_what_is_not_given_stays():
+    circuit = small().with_rules({"input->fc1": None})
+    assert applied(circuit, Setting("none")) == circuit
+    assert applied(circuit, Setting("rule", rule=BP())).groups["input->fc1"].rule is None
+    conventional = Circuit(4, OneHot(3), K=1)
+    conventional.connect("input", "output", Dense(), rule=BP())
+    changed = applied(conventional, Setting("code", readout=Binary(3)))
+    assert changed.K == 1 and changed.output_units == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        (
+            Setting("s", readout=Binary(3)),
+            "setting 's': Binary(classes=3, loss='logistic') is for 3 classes, the circuit",
+        ),
+        (Setting("s", relaxation=Relaxation()), "add sharing='untied'"),
+        (Setting("s", sharing="tied", relaxation=Relaxation()), "use sharing='untied', or leave out relaxation="),
+        (Setting("s", vectorization=Temporal("causal")), "setting 's': "),
+        (Setting("s", gate=ExternalGate(context=[[1.0, 2.0]])), "setting 's': population 'fc1': ExternalGate(context"),
+    ],
+)
+def test_what_a_circuit_cannot_take(setting, text):
+    with pytest.raises(CircuitError) as error:
+        applied(small(), setting)
+    assert text in str(error.value)
+
+
+def test_what_would_change_nothing_is_refused():
+    linear = Circuit(4, OneHot(3))
+    linear.connect("input", "output", Dense(), rule=BP())
+    with pytest.raises(CircuitError, match=r"setting 'g': no population of the circuit has a gate"):
+        applied(linear, Setting("g", gate=SignGate()))
+    with pytest.raises(CircuitError, match=r"setting 't': no group of the circuit is between vector units"):
+        applied(linear, Setting("t", sharing="tied"))
+    with pytest.raises(CircuitError, match=r"setting 'f': nothing learns, because every group is frozen"):
+        applied(linear.with_rules(None), Setting("f"))
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"name": " "}, "Setting.name must be a text"),
+        ({"name": "s", "gate": "SignGate"}, "setting 's': gate must be a Gate, got 'SignGate'"),
+        ({"name": "s", "rule": BP}, "setting 's': rule must be a PlasticityRule"),
+    ],
+)
+def test_settings_of_the_wrong_kind(options, text):
+    with pytest.raises(CircuitError) as error:
+        Setting(**options)
+    assert text in str(error.value)
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("factor", "value", "parts"),
+    [
+        ("vectorization", "temporal", {"vectorization": Temporal()}),
+        ("vectorization", "temporal:causal", {"vectorization": Temporal("causal")}),
+        ("vectorization", {"type": "Temporal", "order": "causal"}, {"vectorization": Temporal("causal")}),
+        ("gate", "FirstBinGate", {"gate": FirstBinGate()}),
+        ("gate", {"type": "ExternalGate", "spread": 1.0}, {"gate": ExternalGate(spread=1.0)}),
+        ("code", "onehot", {"readout": OneHot(10)}),
+        ("code", "onehot:squared", {"readout": OneHot(10, "squared")}),
+        ("code", "gray", {"readout": Gray(10)}),
+        ("code", "error-correcting:15", {"readout": ErrorCorrecting(10, 15)}),
+        ("code", "error-correcting:7:squared", {"readout": ErrorCorrecting(10, 7, "squared")}),
+        ("code", {"type": "ErrorCorrecting", "length": 9}, {"readout": ErrorCorrecting(10, 9)}),
+        ("relaxation", "tied", {"sharing": "tied"}),
+        ("relaxation", "never", {"sharing": "untied"}),
+        ("relaxation", "every 5", {"sharing": "untied", "relaxation": Relaxation(every=5)}),
+        ("relaxation", "noise every 5", {"sharing": "untied", "relaxation": NoiseRelaxation(every=5)}),
+        ("relaxation", {"type": "Relaxation", "rate": 0.5}, {"sharing": "untied", "relaxation": Relaxation(0.5)}),
+        ("rule", "bp", {"rule": BP()}),
+        ("rule", {"type": "BP"}, {"rule": BP()}),
+    ],
+)
+def test_words_and_tables(factor, value, parts):
+    assert read_factor(factor, value, small()) == parts
+
+
+@pytest.mark.parametrize(
+    ("factor", "value", "text"),
+    [
+        (
+            "gates",
+            "SignGate",
+            "unknown factor 'gates'; did you mean 'gate'? Known: code, gate, relaxation, rule, vector",
+        ),
+        ("gate", "SignGat", "unknown gate 'SignGat'; did you mean 'SignGate'? Known: "),
+        ("vectorization", "time", "unknown vectorization 'time'; known: group, temporal"),
+        ("vectorization", "temporal:back", "unknown order of time bins 'back'; known: causal, replay"),
+        ("vectorization", "group:causal", "an order of time bins is for 'temporal', as in temporal:causal"),
+        ("code", "grey", "did you mean 'gray'?"),
+        ("code", "error-correcting", "expected its length in bits, as in error-correcting:15"),
+        ("code", "binary:cross_entropy", "unknown loss for Binary 'cross_entropy'; known: logistic, squared"),
+        ("code", "binary:squared:logistic", "expected at most one loss after the code, got squared, logistic"),
+        (
+            "relaxation",
+            "each 5",
+            "unknown relaxation 'each 5'; known: every N, never, noise every N, tied; N is a number",
+        ),
+        ("relaxation", "every 0", "Relaxation.every must be a whole number of at least 1, got 0"),
+        ("rule", "gevbb", "unknown rule 'gevbb'; did you mean 'gevb'?"),
+        ("rule", 3, "rule: expected a word or a table with its type, got 3"),
+        ("gate", {"type": "ExternalGate", "width": 1}, "its fields are: source, spread, context"),
+    ],
+)
+def test_words_that_mean_nothing(factor, value, text):
+    with pytest.raises((ConfigError, UnknownNameError, CircuitError)) as error:
+        read_factor(factor, value, small())
+    assert text in str(error.value)
+
+
+def test_one_factor_at_a_time():
+    settings, same = one_at_a_time(small(), ["gate=SignGate, FirstBinGate", "vectorization=group,temporal"])
+    assert settings == [
+        Setting(AS_IT_IS),
+        Setting("gate=FirstBinGate", gate=FirstBinGate()),
+        Setting("vectorization=temporal", vectorization=Temporal()),
+    ]
+    assert same == ["gate=SignGate", "vectorization=group"]
+    for wrong in ("gate", "gate=", "gate=SignGate,"):
+        with pytest.raises(ConfigError, match=r"--vary: expected FACTOR=VALUE,VALUE,... as in gate=SignGate,First"):
+            one_at_a_time(small(), [wrong])
+    with pytest.raises(ConfigError, match=r"--vary: rule=bp is given twice"):
+        one_at_a_time(small(), ["rule=bp,bp"])
+
+
+def test_tables_of_settings():
+    tables = [{"name": "a"}, {"name": "b", "gate": {"type": "ExternalGate", "spread": 1.0}, "relaxation": "every 2"}]
+    assert settings_from(tables, small()) == [
+        Setting("a"),
+        Setting("b", gate=ExternalGate(spread=1.0), sharing="untied", relaxation=Relaxation(every=2)),
+    ]
+    for wrong, text in [
+        ({"name": "a"}, "expected tables [[setting]], each with a name"),
+        ([{"gate": "SignGate"}], "[[setting]] number 1: expected a name in quotes, got None"),
+        ([{"name": "a", "gat": "SignGate"}], "unknown factor of the setting 'a' 'gat'; did you mean 'gate'?"),
+    ]:
+        with pytest.raises((ConfigError, UnknownNameError)) as error:
+            settings_from(wrong, small())
+        assert text in str(error.value)
+
+
+# -- comparing ---------------------------------------------------------------------------------------------------------
+
+
+def test_same_start_and_order(digits, tmp_path):
+    """Equal settings end at equal weights, whatever they are called; in time they do but for rounding."""
+    settings = [
+        Setting("first"),
+        Setting("again", gate=SignGate()),
+        Setting("in time", "temporal"),
+        Setting("BP", rule=BP()),
+        Setting("4 bits", readout=Binary(10)),
+    ]
+    rows = compared(digits, tmp_path / "out", settings, seeds=(3, 5), precision="float64")
+    assert list(rows) == [setting.name for setting in settings]
+    assert rows["first"].differences == rows["again"].differences == (0.0, 0.0)
+    assert rows["first"].curves == rows["again"].curves and rows["again"].differs_at == ""
+    assert 0 <= rows["in time"].difference < 1e-9 and rows["in time"].presentations == 4
+    assert rows["BP"].difference > 1e-5 and rows["BP"].differs_at in small().groups
+    assert rows["4 bits"].difference is None and rows["4 bits"].incomparable == "K = 4"
+    for row in rows.values():
+        assert row.seeds == (3, 5) and len(row.test_errors) == 2 and not row.failures
+        assert row.cost.wall_seconds > 0 and row.cost.cpu_seconds > 0 and row.cost.peak_bytes > 0
+    written = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [row["name"] for row in written["rows"]] == list(rows)
+    assert written["settings"][3] == {"name": "BP", "rule": {"type": "BP"}} and written["seeds"] == [3, 5]
+    assert (tmp_path / "out" / "comparison.png").stat().st_size > 10_000
+    table = (tmp_path / "out" / "comparison.md").read_text()
+    assert "0 (reference)" in table and "- (K = 4)" in table and "seeds 3, 5" in table
+
+
+def test_relaxed_every_step_is_tied_with_plain_descent(digits, tmp_path):
+    settings = [
+        Setting("tied"),
+        Setting("every step", sharing="untied", relaxation=Relaxation()),
+        Setting("never", sharing="untied"),
+    ]
+    rows = compared(digits, tmp_path / "out", settings, optimizer="sgd", learning_rate=0.02, precision="float64")
+    assert rows["every step"].difference < 1e-9 < 1e-4 < rows["never"].difference
+
+
+def test_resumed_run_is_the_run_at_once(digits, tmp_path):
+    settings = [Setting("GEVB"), Setting("BP", rule=BP())]
+    compared(digits, tmp_path / "parts", settings)
+    parts = compared(digits, tmp_path / "parts", settings, epochs=2, seeds=(0, 1), resume=True)
+    whole = compared(digits, tmp_path / "whole", settings, epochs=2, seeds=(0, 1))
+    for name in whole:
+        assert attrs.evolve(parts[name], cost=COST) == attrs.evolve(whole[name], cost=COST)
+    with pytest.raises(DataError, match=r"has trained 2 epochs already, 1 are asked for; raise --epochs"):
+        compared(digits, tmp_path / "parts", settings, resume=True)
+    others = [Setting("GEVB"), Setting("BP", gate=FirstBinGate())]
+    with pytest.raises(DataError, match=r"found other settings: circuit\.populations"):
+        compared(digits, tmp_path / "parts", others, epochs=2, resume=True)
+
+
+def test_a_run_that_fails_does_not_stop_the_others(digits, tmp_path):
+    settings = [Setting("GEVB"), Setting("squared", readout=OneHot(10, "squared"))]
+    rows = compared(digits, tmp_path / "out", settings, optimizer="sgd", learning_rate=1e30)
+    assert "not finite" in " ".join(rows["squared"].failures) or "non-finite" in " ".join(rows["squared"].failures)
+    assert rows["squared"].mean is None and rows["squared"].difference is None
+    table = (tmp_path / "out" / "comparison.md").read_text()
+    assert "FAILED squared: seed 0: " in table and "failed" in table
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "text"),
+    [
+        ([Setting("a")], {}, "expected two or more Settings, the first the reference"),
+        ([Setting("a b"), Setting("a/b")], {}, "in the folder 'a-b', which setting 'a b' has too; rename it"),
+        ([Setting("a"), Setting("??")], {}, "in the folder ''; rename it"),
+        ([Setting("a"), Setting("b")], {"seeds": ()}, "seeds: expected at least one, each once, got []"),
+        ([Setting("a"), Setting("b")], {"seeds": (1, 1)}, "seeds: expected at least one, each once, got [1, 1]"),
+        ([Setting("a"), Setting("b")], {"epochs": 0}, "epochs: expected an integer of at least 1, got 0"),
+        ([Setting("a"), Setting("b")], {"optimizer": "adamw"}, "unknown optimizer 'adamw'; did you mean 'adam'?"),
+        ([Setting("a"), Setting("b")], {"resume": True}, "expected a comparison to resume, but there is no folder"),
+    ],
+)
+def test_comparisons_that_cannot_be(digits, tmp_path, settings, options, text):
+    with pytest.raises((CircuitError, SimulationError, UnknownNameError, DataError)) as error:
+        Comparison(small(), digits, settings, tmp_path / "out", **options)
+    assert text in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_folders_that_hold_something_else(digits, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    settings = [Setting("a"), Setting("b")]
+    with pytest.raises(DataError, match=r"expected a new or empty folder, found files; continue .* with --resume"):
+        Comparison(small(), digits, settings, tmp_path)
+    with pytest.raises(DataError, match=r"expected a folder, found a file; name another with --out"):
+        Comparison(small(), digits, settings, tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+# -- parts -------------------------------------------------------------------------------------------------------------
+
+
+def test_largest_difference():
+    one = {"weights/a->b": torch.zeros(2, 3), "biases/b": torch.ones(4)}
+    other = {"weights/a->b": torch.zeros(5, 2, 3), "biases/b": torch.ones(4)}
+    assert largest_difference(one, other) == largest_difference(other, one) == (0.0, "")
+    other["weights/a->b"][4, 0, 1] = -2.0
+    assert largest_difference(one, other) == largest_difference(other, one) == (2.0, "a->b")
+    assert largest_difference(one, one | {"biases/b": torch.ones(5)}) is None
+    assert largest_difference(one, {"biases/b": torch.ones(4)}) is None
+
+
+def test_step_costs_sees_what_a_step_allocates():
+    def step() -> None:
+        first = torch.zeros(1000, dtype=torch.float64)
+        first.add_(torch.ones(500, dtype=torch.float64).repeat(2))
+
+    cost = step_costs({"step": step}, rounds=2)["step"]
+    assert 16_000 <= cost.peak_bytes <= 21_000
+
+
+def test_names_of_folders():
+    assert folder_name("noise every 100") == "noise-every-100" and folder_name("../x") == "x"
+
+
+ROWS = [
+    Row("as it is", 10, 1, (0, 1), ((9.0, 5.0), (9.0, 7.0)), COST, (0.0, 0.0)),
+    Row("in time", 10, 4, (0, 1), ((9.0, 5.0), (9.0, 7.0)), attrs.evolve(COST, peak_bytes=None), (0.0, 1e-7), "fc1"),
+    Row("4 bits", 4, 1, (0,), ((30.0, 20.0),), COST, incomparable="K = 4"),
+    Row("wild", 10, 1, (), (), COST, failures=("seed 0: not finite",)),
+]
+
+
+def test_table_by_hand():
+    lines = as_markdown(ROWS, "digits").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:6]]
+    assert cells == [
+        ["as it is", "10", "6.00 ± 1.41", "10.00", "20.00", "1.00", "1", "0 (reference)"],
+        ["in time", "10", "6.00 ± 1.41", "10.00", "20.00", "-", "4", "1.0e-07 (fc1)"],
+        ["4 bits", "4", "20.00", "10.00", "20.00", "1.00", "1", "- (K = 4)"],
+        ["wild", "10", "failed", "10.00", "20.00", "1.00", "1", "-"],
+    ]
+    assert lines[-1] == "- FAILED wild: seed 0: not finite" and "digits" in lines
+    assert difference_text(attrs.evolve(ROWS[1], differences=(0.0,))) == "0"
+
+
+def test_figure():
+    before, given = dict(matplotlib.rcParams), Figure().add_subplot()
+    assert draw_comparison(ROWS, ax=given) is given
+    assert [label.get_text() for label in given.get_yticklabels()] == [row.name for row in ROWS]
+    errors, times, memory, differences = given.child_axes
+    assert [bar.get_width() for bar in errors.patches] == [6.0, 6.0, 20.0, 0.0]
+    assert [text.get_text() for text in errors.texts] == ["6.00 ± 1.41", "6.00 ± 1.41", "20.00", "failed"]
+    assert [bar.get_width() for bar in times.patches] == [10.0] * 4
+    assert [text.get_text() for text in memory.texts] == ["1", "not known", "1", "1"]
+    assert [text.get_text() for text in differences.texts] == ["reference", "1.0e-07", "K = 4", "not known"]
+    given.figure.canvas.draw()
+    nothing = draw_comparison(ROWS[:1])
+    nothing.figure.canvas.draw()
+    assert dict(matplotlib.rcParams) == before
