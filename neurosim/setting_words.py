@@ -101,7 +101,7 @@ _TABLES: dict[str, tuple[str, type[Description]]] = {
 }
 
 
-def read_factor(factor: str, value: str | Mapping[str, Any], circuit: Circuit) -> dict[str, Any]:
+def read_factor(factor: str, value: Any, circuit: Circuit) -> dict[str, Any]:
     """What ``factor = value`` sets in a :class:`~neurosim.setting.Setting`.
 
     Args:

@@ -89,7 +89,7 @@ def _draw_differences(panel: Any, rows: Sequence[Row]) -> None:
     panel.set_xscale("log")
     panel.set_xlim(low, high * (high / low) ** 0.9)
     decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
-    shown = decades[:: max(1, len(decades) // 3)]
+    shown = decades[:: max(1, len(decades) // 2)]
     panel.set_xticks([10.0**decade for decade in shown], [f"$10^{{{decade}}}$" for decade in shown])
     panel.minorticks_off()
     panel.barh(range(len(rows)), [max(value - low, 0.0) for value in values], left=low, height=0.6, color=BLUE)
