@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,14 @@ def folder_name(setting: str) -> str:
         'relaxation=every-100'
     """
     return re.sub(r"[^\w.=+-]+", "-", setting).strip(".-")
+
+
+def _in_order(value: Iterable[Setting]) -> tuple[Setting, ...]:
+    return tuple(value)
+
+
+def _each(value: Iterable[int]) -> tuple[int, ...]:
+    return tuple(value)
 
 
 def _settings(instance: Comparison, attribute: Attribute[Any], value: tuple[Setting, ...]) -> None:
@@ -113,10 +121,10 @@ class Comparison:
 
     circuit: Circuit
     dataset: Dataset
-    settings: tuple[Setting, ...] = field(converter=tuple, validator=_settings)
+    settings: tuple[Setting, ...] = field(converter=_in_order, validator=_settings)
     folder: Path = field(converter=Path)
     epochs: int = field(default=5, kw_only=True, validator=_one_or_more)
-    seeds: tuple[int, ...] = field(default=(0,), kw_only=True, converter=tuple, validator=_seeds)
+    seeds: tuple[int, ...] = field(default=(0,), kw_only=True, converter=_each, validator=_seeds)
     batch_size: int = field(default=128, kw_only=True, validator=_one_or_more)
     optimizer: str = field(default="adam", kw_only=True, validator=_optimizer)
     learning_rate: float = field(default=3e-4, kw_only=True)

@@ -56,7 +56,7 @@ def _code_of(word: str, circuit: Circuit) -> dict[str, Any]:
     if name == "error-correcting":
         if not details or not details[0].isdecimal():
             raise ConfigError(f"code '{word}': expected its length in bits, as in error-correcting:15")
-        made = {"classes": classes, "length": int(details.pop(0))}
+        made: dict[str, Any] = {"classes": classes, "length": int(details.pop(0))}
         kind: type[Readout] = ErrorCorrecting
     elif name in _CODES:
         made, kind = {"classes": classes}, _CODES[name]
@@ -64,7 +64,9 @@ def _code_of(word: str, circuit: Circuit) -> dict[str, Any]:
         raise UnknownNameError("code", name, _CODE_WORDS, "; others as tables in a TOML file")
     if len(details) > 1:
         raise ConfigError(f"code '{word}': expected at most one loss after the code, got {', '.join(details)}")
-    return {"readout": kind(**made, **({"loss": details[0]} if details else {}))}
+    if details:
+        made["loss"] = details[0]
+    return {"readout": kind(**made)}
 
 
 def _relaxation_of(word: str, circuit: Circuit) -> dict[str, Any]:

@@ -71,10 +71,11 @@ def step_costs(
     for turn in range(rounds):
         for name in list(steps)[:: -1 if turn % 2 else 1]:
             seconds[name].append(_seconds(steps[name], calls[name], device))
-    return {
-        name: StepCost(*(statistics.median(column) for column in zip(*measured, strict=True)), peak_bytes=peaks[name])
-        for name, measured in seconds.items()
-    }
+    costs = {}
+    for name, measured in seconds.items():
+        wall, processor = (statistics.median(column) for column in zip(*measured, strict=True))
+        costs[name] = StepCost(wall, processor, peaks[name])
+    return costs
 
 
 def _seconds(step: Callable[[], object], calls: int, device: torch.device) -> tuple[float, float]:

@@ -54,7 +54,7 @@ def test_the_rule_is_found_by_its_name(folder, tmp_path):
     first, *others = [line.split() for line in commands.splitlines()]
     assert first == ["pip", "install", "."]
     listed, trained = (python(tmp_path, "-m", "neurosim.cli", *line[1:], packages=[installed]) for line in others)
-    assert re.search(r"^  eager +GEVB that changes active units faster", listed.stdout, re.M)
+    assert re.search(r"^  eager +[x. ]+GEVB that changes active units faster", listed.stdout, re.M)
     assert "Eager(gain=1.0)" in trained.stdout and (tmp_path / "runs" / "digits-fc-eager-seed0.h5").exists()
     assert tomllib.loads(FILES["pyproject.toml"])["project"]["name"] == "my-rules"
 
