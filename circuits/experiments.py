@@ -1,6 +1,7 @@
 """The 48 experiments of Tables 1 and 2 of Clark, Abbott & Chung (NeurIPS 2021), with their reported errors.
 
-The numbers stand in ``paper_tables.json``, means of five runs, in percent. The networks are those of
+The errors stand in ``paper_tables.json``, means of five runs, in percent; the alignment angles of Figures 2 and 6 in
+``paper_alignment.json``, for 16 of the experiments. The networks are those of
 :mod:`neurosim.circuits.paper`. Direct feedback alignment draws its matrix from (0, 1) in nonnegative networks and from
 (-1, 1) in mixed-sign ones (Appendix I).
 """
@@ -16,7 +17,7 @@ from typing import Any
 from neurosim.circuit import Circuit
 from neurosim.circuits import paper
 from neurosim.plasticity import PlasticityRule
-from neurosim.published import PublishedExperiment
+from neurosim.published import PublishedAngles, PublishedExperiment
 from neurosim.rules.bp import BP
 from neurosim.rules.dfa import DFA
 from neurosim.rules.gevb import GEVB
@@ -40,19 +41,33 @@ def tables() -> tuple[PublishedExperiment, ...]:
         >>> cells[0].name, cells[0].test_error, cells[0].build().K
         ('table1/fc/vectorized/nonnegative/gevb', 1.87, 10)
     """
-    data = json.loads(files("neurosim.circuits").joinpath("paper_tables.json").read_text(encoding="utf-8"))
-    return tuple(_experiment(cell, data["source"]) for cell in data["cells"])
+    data, measured = _read("paper_tables.json"), _read("paper_alignment.json")
+    angles = {_name(each): tuple(map(_angles, each["checkpoints"])) for each in measured["experiments"]}
+    return tuple(_experiment(cell, data["source"], angles.get(_name(cell), ())) for cell in data["cells"])
 
 
-def _experiment(cell: dict[str, Any], source: str) -> PublishedExperiment:
-    parts = (_TABLE_OF[cell["dataset"]], cell["architecture"], cell["network"], cell["sign"], cell["rule"])
+def _read(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(files("neurosim.circuits").joinpath(name).read_text(encoding="utf-8"))
+    return data
+
+
+def _name(cell: dict[str, Any]) -> str:
+    return "/".join((_TABLE_OF[cell["dataset"]], *(cell[part] for part in ("architecture", "network", "sign", "rule"))))
+
+
+def _angles(checkpoint: dict[str, Any]) -> PublishedAngles:
+    return PublishedAngles(checkpoint["epoch"], tuple(checkpoint["mean_degrees"]), tuple(checkpoint["std_degrees"]))
+
+
+def _experiment(cell: dict[str, Any], source: str, angles: tuple[PublishedAngles, ...]) -> PublishedExperiment:
     return PublishedExperiment(
-        name="/".join(parts),
+        name=_name(cell),
         dataset=cell["dataset"],
         build=partial(_circuit, cell),
         test_error=cell["test_error_percent"],
         train_error=cell["train_error_percent"],
         source=source,
+        angles=angles,
     )
 
 

@@ -34,6 +34,21 @@ class Protocol:
 
 
 @frozen
+class PublishedAngles:
+    """Published angles between a rule's credit and the gradient's at one checkpoint, in degrees (Appendix D).
+
+    Attributes:
+        epoch: of the checkpoint; 0 is before training.
+        degrees: mean over runs, hidden populations from first to last.
+        std: standard deviation over runs.
+    """
+
+    epoch: int
+    degrees: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@frozen
 class PublishedExperiment:
     """One number of a published table, and what it takes to measure it again.
 
@@ -45,6 +60,7 @@ class PublishedExperiment:
         train_error: reported, in percent; None where the source gives only a bound.
         protocol: how it was trained.
         source: where the numbers stand.
+        angles: checkpoint by checkpoint; empty where none were published.
     """
 
     name: str
@@ -54,6 +70,7 @@ class PublishedExperiment:
     train_error: float | None
     protocol: Protocol = field(factory=Protocol)
     source: str = ""
+    angles: tuple[PublishedAngles, ...] = ()
 
 
 def published_experiments() -> dict[str, PublishedExperiment]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from attrs import frozen
+from torch import Tensor
 
 from neurosim.analysis.alignment import gradient_alignment
 from neurosim.circuit import Circuit
@@ -62,6 +63,26 @@ def run_alignment(
     """
     if not run.kept_epochs:
         raise DataError(f"{run.path}: no weights were kept; record with checkpoints='all' to measure alignment later")
+    simulator, (images, labels) = simulator_of(run, device), first_examples(run, examples, data_dir, dataset, device)
+    found = []
+    for epoch in run.kept_epochs:
+        put_back(simulator, run, epoch)
+        found.append(CheckpointAlignment(epoch, gradient_alignment(simulator, images, labels, rule)))
+    return found
+
+
+def first_examples(
+    run: Run,
+    examples: int = EXAMPLES,
+    data_dir: str | Path | None = None,
+    dataset: str | None = None,
+    device: str = "cpu",
+) -> tuple[Tensor, Tensor]:
+    """The first so many training images of a run, and their labels; arguments as in :func:`run_alignment`.
+
+    Raises:
+        DataError: the dataset is not the one that the run was trained on.
+    """
     attributes = run.attributes
     data = load_dataset(dataset or str(attributes["dataset"]), data_dir)
     data = data.subset(
@@ -74,18 +95,17 @@ def run_alignment(
             "with --dataset (dataset=) or its folder with --data-dir (data_dir=)"
         )
     first = data.train.first(min(examples, len(data.train)))
-    simulator = Simulator(
-        Circuit.from_json(run.circuit_json), device=device, precision=str(attributes["precision"]), seed=0
+    return first.images.to(device), first.labels.to(device)
+
+
+def simulator_of(run: Run, device: str = "cpu") -> Simulator:
+    """A simulator of a run's circuit, for :func:`put_back` to fill."""
+    return Simulator(
+        Circuit.from_json(run.circuit_json), device=device, precision=str(run.attributes["precision"]), seed=0
     )
-    images, labels = first.images.to(simulator.device), first.labels.to(simulator.device)
-    found = []
-    for epoch in run.kept_epochs:
-        _put_back(simulator, run, epoch)
-        found.append(CheckpointAlignment(epoch, gradient_alignment(simulator, images, labels, rule)))
-    return found
 
 
-def _put_back(simulator: Simulator, run: Run, epoch: int) -> None:
+def put_back(simulator: Simulator, run: Run, epoch: int = -1) -> None:
     """The tensors of a checkpoint; its optimizer, if it is there, is not needed to measure."""
     for key, tensor in run.state(epoch).items():
         kind, _, name = key.partition("/")

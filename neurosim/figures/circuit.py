@@ -31,7 +31,7 @@ def draw_circuit(circuit: Circuit, ax: Any = None) -> Any:
     places = _places(circuit)
     columns = max(x for x, _ in places.values()) + 1
     rows = max(abs(y) for _, y in places.values()) * 2 + 1
-    ax = axes(ax, (max(4.0, 1.8 * columns), 1.2 + 1.1 * rows))
+    ax = axes(ax, (max(4.0, 1.5 * columns), 1.2 + 1.1 * rows))
     colours = _colours(circuit)
     for name in circuit.order:
         for group in circuit.into(name):
@@ -111,7 +111,7 @@ def _arrow(
         mutation_scale=11,
         connectionstyle="arc3,rad=-0.25" if skips else "arc3",
         color="0.6" if relay else colours[_label(group)],
-        linestyle=":" if group.rule is None else "-",
+        linestyle=":" if group.rule is None and not relay else "-",
         zorder=1,
     )
     ax.add_patch(patch)

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from neurosim.figures.style import CYCLE, axes
+from neurosim.figures.style import axes, line_styles, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+#: at most so many markers on a line
+_MARKS = 8
 
-def draw_learning_curves(curves: Mapping[str, DataFrame], ax: Any = None) -> Any:
-    """Test error (solid) and running train error (dashed) in percent, one colour a run.
+
+def draw_learning_curves(
+    curves: Mapping[str, DataFrame],
+    ax: Any = None,
+    *,
+    published: Mapping[str, float] | None = None,
+    styled: Iterable[str] | None = None,
+    log: bool = False,
+    legend: bool = True,
+) -> Any:
+    """Test error (solid) and running train error (dashed) in percent, one colour and marker a curve.
 
     Args:
         curves: label -> table with the columns ``epoch``, ``test_error``, ``train_error`` (fractions), as
-            ``Run(path).epochs`` gives it.
+            ``Run(path).epochs`` gives it; with ``test_error_std`` and ``train_error_std`` bands are drawn.
         ax: axes to draw on.
+        published: label -> test error in percent that was published, a mark at the right edge.
+        styled: all labels of a figure of several panels, so that one label looks the same in each.
+        log: a logarithmic axis of errors, for curves that differ by factors.
+        legend: whether to explain lines and marks.
 
     Returns:
         The matplotlib axes.
@@ -25,26 +41,76 @@ def draw_learning_curves(curves: Mapping[str, DataFrame], ax: Any = None) -> Any
     Example:
         >>> import pandas
         >>> table = pandas.DataFrame({"epoch": [1, 2], "test_error": [0.2, 0.1], "train_error": [0.3, 0.1]})
-        >>> draw_learning_curves({"GEVB": table}).get_xlabel()
+        >>> draw_learning_curves({"GEVB": table}, published={"GEVB": 9.5}).get_xlabel()
         'epoch'
     """
     ax = axes(ax)
-    for number, (label, table) in enumerate(curves.items()):
-        colour = CYCLE[number % len(CYCLE)]
-        marker = "o" if len(table) < 2 else None
-        ax.plot(table["epoch"], 100 * table["test_error"], color=colour, label=f"{label}, test", marker=marker)
-        ax.plot(
-            table["epoch"],
-            100 * table["train_error"],
-            color=colour,
-            linestyle="--",
-            label=f"{label}, train",
-            marker=marker,
-        )
+    styles = line_styles(styled if styled is not None else curves)
+    for label, table in curves.items():
+        for column, line in (("test_error", "-"), ("train_error", "--")):
+            _draw_curve(ax, table, column, line, styles[label])
+    if log:
+        ax.set_yscale("log", subs=(2, 5))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
+        ax.tick_params(which="minor", labelsize=8)
+    _draw_marks(ax, published or {}, styles, log)
+    if not log:
+        ax.set_ylim(bottom=0)
     ax.set_xlabel("epoch")
     ax.set_ylabel("error (%)")
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_ylim(bottom=0)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=8)
+    plain(ax)
+    if legend:
+        ax.legend(handles=legend_entries(curves, bool(published)), frameon=False, fontsize=8)
     return ax
+
+
+def legend_entries(labels: Iterable[str], published: bool) -> list[Any]:
+    """What the lines, dashes and marks of such axes mean, for a legend."""
+    from matplotlib.lines import Line2D
+
+    entries = [Line2D([], [], label=label, **style) for label, style in line_styles(labels).items()]
+    entries += [
+        Line2D([], [], color="0.3", label="test"),
+        Line2D([], [], color="0.3", linestyle="--", label="train"),
+    ]
+    if published:
+        entries.append(Line2D([], [], color="0.3", marker="<", linestyle="", label="published test error, at its end"))
+    return entries
+
+
+def _draw_curve(ax: Any, table: DataFrame, column: str, line: str, style: Mapping[str, Any]) -> None:
+    epochs, error = table["epoch"].to_numpy(), 100 * table[column].to_numpy()
+    test = column == "test_error"
+    single = len(table) < 2
+    ax.plot(
+        epochs,
+        error,
+        linestyle=line,
+        linewidth=1.3 if test else 0.9,
+        markevery=max(1, len(table) // _MARKS),
+        **{**style, "markersize": style["markersize"] * (1.0 if test or single else 0.6)},
+    )
+    if f"{column}_std" in table:
+        spread = 100 * table[f"{column}_std"].to_numpy()
+        ax.fill_between(epochs, error - spread, error + spread, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _draw_marks(ax: Any, published: Mapping[str, float], styles: Mapping[str, Mapping[str, Any]], log: bool) -> None:
+    """At the right edge, whatever the epochs; marks that would hide each other stand side by side."""
+    height = (lambda error: math.log10(error)) if log else float
+    low, high = (height(limit) if limit > 0 else 0.0 for limit in ax.get_ylim())
+    columns: list[float] = []  # the height of the last mark in each
+    for label, error in sorted(published.items(), key=lambda item: item[1]):
+        place = (height(error) - low) / (high - low or 1.0)
+        number = next((n for n, last in enumerate(columns) if place - last > 0.045), len(columns))
+        columns[number : number + 1] = [place]
+        ax.plot(
+            [1.02 + 0.045 * number],
+            [error],
+            transform=ax.get_yaxis_transform(),
+            clip_on=False,
+            linestyle="",
+            **{**styles[label], "marker": "<", "markersize": 5.5},
+        )

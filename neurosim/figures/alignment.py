@@ -1,0 +1,76 @@
+"""Alignment angles over training (Figures 2 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurosim.figures.style import axes, line_styles, plain
+
+Array = npt.ArrayLike
+
+
+def draw_alignment(
+    names: Sequence[str],
+    epochs: Array,
+    degrees: Array,
+    std: Array | None = None,
+    ax: Any = None,
+    *,
+    published: tuple[Array, Array, Array] | None = None,
+) -> Any:
+    """Angle between a rule's credit and the gradient's over checkpoints, a line a population; 90 degrees is chance.
+
+    Args:
+        names: of the hidden populations, from first to last.
+        epochs: ``(checkpoints,)``.
+        degrees: ``(checkpoints, populations)``, the mean over seeds.
+        std: of the same shape, their standard deviation; drawn as error bars.
+        ax: axes to draw on.
+        published: epochs, degrees and standard deviations that were published, drawn in light behind, as far as the
+            first checkpoint that is not before our last.
+
+    Returns:
+        The matplotlib axes.
+
+    Example:
+        >>> draw_alignment(["f1"], [0, 10], [[10.0], [40.0]]).get_ylabel()
+        'angle to the gradient (°)'
+    """
+    ax = axes(ax)
+    at, angles = np.asarray(epochs, dtype=float), np.asarray(degrees, dtype=float)
+    styles = line_styles(names)
+    end = max(float(at.max()), 1.0)
+    ax.axhline(90, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
+    if published is not None:
+        theirs, their_angles, their_std = (np.asarray(part, dtype=float) for part in published)
+        later = theirs[theirs >= end]
+        end = float(later[0]) if len(later) else end
+        for number, name in enumerate(names):
+            middle, spread, colour = their_angles[:, number], their_std[:, number], styles[name]["color"]
+            ax.fill_between(theirs, middle - spread, middle + spread, color=colour, alpha=0.2, linewidth=0, zorder=1)
+            ax.plot(theirs, middle, color=colour, alpha=0.35, linewidth=3, zorder=1)
+    for number, name in enumerate(names):
+        spread = None if std is None else np.asarray(std, dtype=float)[:, number]
+        ax.errorbar(at, angles[:, number], spread, label=name, capsize=2, linewidth=1.3, zorder=2, **styles[name])
+    ax.set_xlim(-0.03 * end, 1.03 * end)
+    ax.set_ylim(0, 100)
+    ax.set_yticks([0, 30, 60, 90])
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("angle to the gradient (°)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    plain(ax)
+    ax.legend(handles=_entries(styles, published is not None), frameon=False, fontsize=7)
+    return ax
+
+
+def _entries(styles: dict[str, dict[str, Any]], published: bool) -> list[Any]:
+    from matplotlib.lines import Line2D
+
+    entries = [Line2D([], [], label=name, **style) for name, style in styles.items()]
+    if published:
+        entries.append(Line2D([], [], color="0.3", alpha=0.35, linewidth=3, label="paper"))
+    return entries
