@@ -48,14 +48,20 @@ def plot_alignment(runs: Sequence[Run], options: Options) -> Any:
     for run in (run for each in chosen for run in each.runs):
         if len(run.kept_epochs) < 2:
             raise _without_checkpoints(run)
-    chosen = sorted(chosen, key=lambda each: [other.label for other in chosen].index(each.label))
-    figure, drawn = panels(len(chosen), min(3, len({each.title for each in chosen})), (3.1, 2.7))
-    for each, ax in zip(chosen, drawn, strict=True):
+    rows, columns = (
+        list(dict.fromkeys(names)) for names in zip(*((each.label, each.title) for each in chosen), strict=True)
+    )
+    figure, drawn = panels(len(rows) * len(columns), len(columns), (3.1, 2.7))
+    places = {(row, column): drawn.pop(0) for row in rows for column in columns}
+    for each in chosen:
+        ax = places.pop((each.label, each.title))
         names, epochs, degrees, std = _angles(each, options)
         theirs = each.published.angles if each.published is not None else ()
         published = ([a.epoch for a in theirs], [a.degrees for a in theirs], [a.std for a in theirs])
         draw_alignment(names, epochs, degrees, std, ax, published=published if theirs else None)
         ax.set_title(f"{each.title}\n{each.label}, {each.seeds}", fontsize=8)
+    for spare in places.values():
+        spare.remove()
     return figure
 
 
@@ -150,12 +156,13 @@ def plot_receptive_fields(runs: Sequence[Run], options: Options) -> Any:
         raise DataError(f"{run.path}: receptive fields need images of 1 or 3 channels as input, found shape {inputs}")
     group = next(group for group in circuit.out_of(INPUT) if group.connectivity.has_weights)
     weights = run.weights(group.name)
+    units, place = weights.shape[1], "channels" if weights.shape[3:] != inputs[1:] else "units"
     if weights.ndim == 7:  # local: (K, channels, height, width, ...) has fields of its own at every position
         weights = weights[:, :, weights.shape[2] // 2, weights.shape[3] // 2]
-    units = weights.shape[1]
+        place = "channels at the central position"
     fields = weights.swapaxes(0, 1)[: _ROWS if len(weights) > 1 else _SCALAR_UNITS]
     ax = draw_receptive_fields(fields)
-    shown = f"{len(fields)} of {units} units" if len(fields) < units else f"all {units} units"
+    shown = f"{len(fields)} of {units} {place}" if len(fields) < units else f"all {units} {place}"
     ax.set_title(f"{group.post}: {shown}, {label(circuit)}\nafter epoch {run.kept_epochs[-1]}", fontsize=8)
     return ax.figure
 

@@ -59,12 +59,8 @@ def test_learning_curves_are_in_percent():
     given = Figure().add_subplot()
     assert draw_learning_curves({"GEVB": table, "BP": table}, ax=given) is given
     assert [list(line.get_ydata()) for line in given.lines] == [[50.0, 25.0], [40.0, 10.0]] * 2
-    assert [text.get_text() for text in given.get_legend().get_texts()] == [
-        "GEVB, test",
-        "GEVB, train",
-        "BP, test",
-        "BP, train",
-    ]
+    assert [text.get_text() for text in given.get_legend().get_texts()] == ["GEVB", "BP", "test", "train"]
+    assert [line.get_linestyle() for line in given.lines] == ["-", "--"] * 2
 
 
 def test_overview_of_a_run(tmp_path):

@@ -51,8 +51,8 @@ def draw_alignment(
         end = float(later[0]) if len(later) else end
         for number, name in enumerate(names):
             middle, spread, colour = their_angles[:, number], their_std[:, number], styles[name]["color"]
-            ax.fill_between(theirs, middle - spread, middle + spread, color=colour, alpha=0.2, linewidth=0, zorder=1)
-            ax.plot(theirs, middle, color=colour, alpha=0.35, linewidth=3, zorder=1)
+            ax.fill_between(theirs, middle - spread, middle + spread, color=colour, alpha=0.25, linewidth=0, zorder=1)
+            ax.plot(theirs, middle, color=colour, alpha=0.5, linewidth=0.8, zorder=1)
     for number, name in enumerate(names):
         spread = None if std is None else np.asarray(std, dtype=float)[:, number]
         ax.errorbar(at, angles[:, number], spread, label=name, capsize=2, linewidth=1.3, zorder=2, **styles[name])
@@ -69,8 +69,9 @@ def draw_alignment(
 
 def _entries(styles: dict[str, dict[str, Any]], published: bool) -> list[Any]:
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
-    entries = [Line2D([], [], label=name, **style) for name, style in styles.items()]
+    entries: list[Any] = [Line2D([], [], label=name, **style) for name, style in styles.items()]
     if published:
-        entries.append(Line2D([], [], color="0.3", alpha=0.35, linewidth=3, label="paper"))
+        entries.append(Patch(color="0.3", alpha=0.35, linewidth=0, label="paper"))
     return entries

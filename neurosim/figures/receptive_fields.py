@@ -53,8 +53,8 @@ def draw_receptive_fields(fields: npt.ArrayLike, ax: Any = None, *, columns: int
     ax.set_xticks([])
     ax.set_yticks([])
     if not wrapped:
-        ax.set_xticks((np.arange(across) + 0.5) * (width + _gap(width)) - 0.5, range(1, across + 1), fontsize=7)
-        ax.set_yticks((np.arange(rows) + 0.5) * (height + _gap(height)) - 0.5, range(1, rows + 1), fontsize=7)
+        ax.set_xticks(np.arange(across) * (width + _gap(width)) + width / 2 - 0.5, range(1, across + 1), fontsize=7)
+        ax.set_yticks(np.arange(rows) * (height + _gap(height)) + height / 2 - 0.5, range(1, rows + 1), fontsize=7)
         ax.tick_params(length=0)
         ax.set_xlabel("component", fontsize=9)
     ax.set_ylabel("units" if wrapped else "unit", fontsize=9)

@@ -1,0 +1,132 @@
+"""What is drawn are the arrays that were given, on the axes that were given."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas
+import pytest
+from matplotlib.figure import Figure
+
+from neurosim.errors import DataError
+from neurosim.figures.alignment import draw_alignment
+from neurosim.figures.learning_curve import draw_learning_curves
+from neurosim.figures.receptive_fields import draw_receptive_fields
+from neurosim.figures.style import line_styles, panels
+from neurosim.figures.update_histogram import draw_update_histogram
+from neurosim.figures.weight_histogram import draw_weight_histogram
+
+RANDOM = np.random.default_rng(0)
+TABLE = pandas.DataFrame({"epoch": [1, 2], "test_error": [0.5, 0.25], "train_error": [0.4, 0.1]})
+DRAWN = {
+    "alignment": lambda ax: draw_alignment(["f1", "f2"], [0, 10], [[9.0, 55.0], [40.0, 50.0]], ax=ax),
+    "learning curves": lambda ax: draw_learning_curves({"GEVB+": TABLE}, ax, published={"GEVB+": 9.0}, log=True),
+    "weights": lambda ax: draw_weight_histogram([0.0, 1.0], [0.5, 2.0], ax),
+    "updates": lambda ax: draw_update_histogram([0.0, -1.0], ax),
+    "receptive fields": lambda ax: draw_receptive_fields(RANDOM.normal(size=(2, 3, 1, 4, 5)), ax),
+}
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_given_axes_or_new_ones_and_nothing_global(name):
+    before = dict(matplotlib.rcParams)
+    given = Figure().add_subplot()
+    assert DRAWN[name](given) is given
+    new = DRAWN[name](None)
+    new.figure.canvas.draw()
+    assert new is not given and new.figure.number is None if hasattr(new.figure, "number") else True
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_alignment_draws_ours_with_error_bars_before_the_published():
+    ours, spread = np.array([[9.0, 55.0], [40.0, 50.0]]), np.array([[1.0, 2.0], [3.0, 4.0]])
+    theirs, band = np.array([[9.2, 55.7], [41.0, 51.0], [44.0, 45.0]]), np.full((3, 2), 0.5)
+    ax = draw_alignment(["f1", "f2"], [0, 8], ours, spread, published=([0, 10, 20], theirs, band))
+    curves = [bars.lines[0].get_ydata().tolist() for bars in ax.containers]
+    assert curves == ours.T.tolist()
+    bars = ax.containers[1].lines[2][0].get_segments()
+    assert [segment[:, 1].tolist() for segment in bars] == [[53.0, 57.0], [46.0, 54.0]]
+    published = [list(line.get_ydata()) for line in ax.lines if len(line.get_ydata()) == 3]
+    assert published == theirs.T.tolist()
+    assert len(ax.collections) == 2 + 2  # bands and bars
+    assert 10 < ax.get_xlim()[1] < 11, "as far as the published checkpoint after our last"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["f1", "f2", "paper"]
+
+
+def test_learning_curves_with_spread_and_published_marks():
+    table = TABLE.assign(test_error_std=[0.1, 0.05], train_error_std=0.0)
+    ax = draw_learning_curves({"GEVB+": table, "GEVB": TABLE}, published={"GEVB+": 9.0, "GEVB": 9.1})
+    assert [list(line.get_ydata()) for line in ax.lines[:2]] == [[50.0, 25.0], [40.0, 10.0]]
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (round(float(band.min()), 6), round(float(band.max()), 6)) == (20.0, 60.0)
+    marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines[4:]]
+    assert [error for _, error in marks] == [9.0, 9.1]
+    assert marks[0][0] != marks[1][0], "marks that would hide each other stand side by side"
+    assert ax.get_legend().get_texts()[-1].get_text() == "published test error, at its end"
+
+
+def test_a_label_looks_the_same_in_every_panel_and_differs_from_others():
+    labels = ["GEVB+, vectorized", "GEVB, vectorized", "BP+, vectorized", "DFA, conventional"]
+    styles = line_styles(labels)
+    assert len({(s["color"], s["marker"], s["markerfacecolor"]) for s in styles.values()}) == 4
+    ax = draw_learning_curves({labels[3]: TABLE}, styled=labels)
+    assert ax.lines[0].get_color() == styles[labels[3]]["color"]
+
+
+def test_weight_histogram_counts_every_weight():
+    before, after = RANDOM.normal(size=(30, 20)), RANDOM.normal(size=(30, 20)) * 2
+    ax = draw_weight_histogram(before, after, labels=("a", "b"), bins=20)
+    for patch, values in zip(ax.patches, (before, after), strict=True):
+        shares, edges, _ = patch.get_data()
+        expected = np.histogram(values, edges)[0] / values.size
+        assert np.array_equal(np.nan_to_num(shares), expected)
+        assert abs(np.nansum(shares) - 1) < 1e-12
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a", "b"]
+
+
+def test_update_histogram_has_a_bin_centred_on_zero_and_says_how_many_are_zero():
+    values = np.array([0.0, 0.0, 0.5, -1.0])
+    ax = draw_update_histogram(values, bins=10)
+    shares, edges, _ = ax.patches[0].get_data()
+    centre = len(shares) // 2
+    assert abs(edges[centre] + edges[centre + 1]) < 1e-12 and shares[centre] == 0.5
+    assert [text.get_text() for text in ax.texts] == ["50.0% exactly 0"]
+    assert not draw_update_histogram([1.0, 2.0]).texts
+    draw_update_histogram(np.zeros(3)).figure.canvas.draw()
+
+
+def test_receptive_fields_lie_in_a_grid_of_units_and_components():
+    fields = RANDOM.normal(size=(2, 3, 1, 4, 5))
+    ax = draw_receptive_fields(fields)
+    image = np.ma.filled(ax.images[0].get_array(), np.nan)
+    assert image.shape == (2 * 5 - 1, 3 * 6 - 1)
+    assert np.array_equal(image[5:9, 12:17], fields[1, 2, 0])
+    assert np.isnan(image[4]).all() and np.isnan(image[:, 5]).all()
+    low, high = ax.images[0].get_clim()
+    assert high == -low == np.abs(fields).max()
+
+
+def test_receptive_fields_of_scalar_units_are_wrapped():
+    fields = RANDOM.normal(size=(5, 1, 1, 4, 4))
+    image = np.ma.filled(draw_receptive_fields(fields, columns=3).images[0].get_array(), np.nan)
+    assert np.array_equal(image[5:9, 5:9], fields[4, 0, 0])
+    assert np.isnan(image[5:, 10:]).all()
+
+
+def test_receptive_fields_of_colours():
+    fields = RANDOM.normal(size=(1, 2, 3, 4, 4))
+    image = draw_receptive_fields(fields).images[0].get_array()
+    expected = 0.5 + 0.5 * fields[0, 1].transpose(1, 2, 0) / np.abs(fields).max()
+    assert np.abs(image[:4, 5:9, :3] - expected).max() < 1e-12
+    assert (image[:, 4, 3] == 0).all() and (image[:4, 5:9, 3] == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 3, 2, 4, 5), (0, 1, 1, 4, 4)])
+def test_receptive_fields_of_another_shape(shape):
+    with pytest.raises(DataError, match=r"expected \(units, K, channels, height, width\) with 1 or 3 channels, got"):
+        draw_receptive_fields(np.zeros(shape))
+
+
+def test_panels_in_rows():
+    figure, drawn = panels(5, 3)
+    assert len(drawn) == len(figure.axes) == 5

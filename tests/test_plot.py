@@ -1,0 +1,292 @@
+"""`neurosim plot`: from run files to pictures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+
+from neurosim import BP, GEVB, Circuit, Dense, OneHot, SignGate, Simulator, circuits
+from neurosim.analysis.run_alignment import run_alignment
+from neurosim.cli import app
+from neurosim.cli_plot import NAMES
+from neurosim.datasets import load_dataset
+from neurosim.errors import DataError, UnknownNameError
+from neurosim.experiment import ConfigError
+from neurosim.plotting import FIGURES, Options, plot_alignment, plot_learning_curves, plot_updates
+from neurosim.published import Protocol, PublishedAngles, PublishedExperiment
+from neurosim.recording import Recorder
+from neurosim.run_file import Run
+from neurosim.run_series import collect, find_runs
+from neurosim.training import Trainer
+
+DIGITS = load_dataset("digits").subset(train=200, test=50)
+WIDTHS = (12, 8)
+
+
+def train(path: Path, rule=None, seed: int = 0, epochs: int = 2, **options) -> Path:
+    """A run of seconds; ``options`` of the recorder or, ``batch_size`` and ``sign``, of the training."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    batch_size, sign = options.pop("batch_size", 50), options.pop("sign", "nonnegative")
+    circuit = options.pop("circuit", None) or circuits.load("digits-fc", widths=WIDTHS, rule=rule or GEVB(), sign=sign)
+    recorder = Recorder(path, **options)
+    Trainer(Simulator(circuit, seed=seed), DIGITS, epochs=epochs, batch_size=batch_size, observers=[recorder]).run()
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Two seeds of GEVB, one of BP."""
+    made = tmp_path_factory.mktemp("runs")
+    train(made / "gevb0.h5"), train(made / "gevb1.h5", seed=1), train(made / "bp0.h5", BP())
+    return made
+
+
+@pytest.fixture(autouse=True)
+def digits_as_recorded(monkeypatch):
+    """The datasets of these runs are parts of the digits; and a figure changes nothing global."""
+    before = dict(matplotlib.rcParams)
+    monkeypatch.setattr("neurosim.analysis.run_alignment.load_dataset", lambda name, folder: DIGITS)
+    yield
+    assert dict(matplotlib.rcParams) == before
+
+
+def plot(*arguments: object) -> None:
+    app(["plot", *map(str, arguments)], standalone_mode=False)
+
+
+def opened(*paths: Path) -> list[Run]:
+    return [Run(path) for path in paths]
+
+
+def test_the_names_are_those_of_the_figures():
+    assert tuple(FIGURES) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_every_figure_is_written_and_never_over_another_unasked(folder, tmp_path, name, suffix, capsys):
+    picture = tmp_path / "new" / f"picture.{suffix}"
+    plot(name, folder / "gevb0.h5", "--out", picture)
+    assert capsys.readouterr().out == f"picture in {picture}\n"
+    begins = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[suffix]
+    assert picture.read_bytes().startswith(begins)
+    assert [path.name for path in picture.parent.iterdir()] == [picture.name], "nothing else is left there"
+    picture.write_text("mine")
+    with pytest.raises(DataError, match=r"exists already; replace it with --overwrite, or name another with --out"):
+        plot(name, folder / "gevb0.h5", "--out", picture)
+    assert picture.read_text() == "mine"
+    plot(name, folder / "gevb0.h5", "--out", picture, "--overwrite")
+    assert picture.read_bytes().startswith(begins)
+
+
+def test_what_fails_leaves_the_old_picture(folder, tmp_path):
+    picture = tmp_path / "picture.png"
+    picture.write_text("mine")
+    with pytest.raises(DataError, match="is a figure of one run, found 2"):
+        plot("weights", folder / "gevb0.h5", folder / "gevb1.h5", "--out", picture, "--overwrite")
+    assert picture.read_text() == "mine"
+
+
+def test_unknown_names_and_endings(folder, tmp_path):
+    with pytest.raises(UnknownNameError, match="unknown figure 'weihgts'; did you mean 'weights'"):
+        plot("weihgts", folder / "gevb0.h5")
+    with pytest.raises(ConfigError, match=r"--out a.gif: expected a name that ends in .png, .svg, .pdf"):
+        plot("weights", folder / "gevb0.h5", "--out", "a.gif")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="the picture cannot be written"):
+        plot("circuit", folder / "gevb0.h5", "--out", tmp_path / "file" / "a.png")
+
+
+def test_alignment_is_the_mean_over_seeds_and_leaves_bp_out(folder):
+    paths = [folder / name for name in ("gevb0.h5", "bp0.h5", "gevb1.h5")]
+    (ax,) = plot_alignment(opened(*paths), Options()).axes
+    assert ax.get_title() == "digits, fully connected\nGEVB+, vectorized, 2 seeds"
+    degrees = np.array([[list(each.degrees.values()) for each in run_alignment(run)] for run in opened(*paths[::2])])
+    for number, bars in enumerate(ax.containers):
+        assert bars.lines[0].get_xdata().tolist() == [0, 2]
+        assert np.abs(bars.lines[0].get_ydata() - degrees.mean(axis=0)[:, number]).max() < 1e-9
+    with pytest.raises(DataError, match=r"bp0.h5: learned by BP, whose angle to the gradient is 0"):
+        plot_alignment(opened(folder / "bp0.h5"), Options())
+
+
+def test_learning_curves_are_the_mean_over_seeds(folder):
+    runs = opened(folder / "gevb0.h5", folder / "gevb1.h5", folder / "bp0.h5")
+    figure = plot_learning_curves(runs, Options())
+    (ax,) = figure.axes
+    test, train_, bp, _ = (line.get_ydata() for line in ax.lines)
+    first, second, third = (run.epochs for run in runs)
+    assert np.allclose(test, 50 * (first["test_error"] + second["test_error"]), rtol=0, atol=1e-12)
+    assert np.allclose(train_, 50 * (first["train_error"] + second["train_error"]), rtol=0, atol=1e-12)
+    assert np.array_equal(bp, 100 * third["test_error"])
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert shown == ["GEVB+, vectorized", "BP+, vectorized", "test", "train"], "nothing was published of the digits"
+    assert ax.get_title() == "digits, fully connected, 1 to 2 seeds"
+
+
+def test_updates_are_those_of_the_last_weights(folder):
+    simulator = Simulator(circuits.load("digits-fc", widths=WIDTHS))
+    simulator.load_state_dict(Run(folder / "gevb0.h5").state())
+    first = DIGITS.train.first(128)
+    expected = simulator.probe(first.images, first.labels).updates["fc1->fc2"].numpy()
+    figure = plot_updates(opened(folder / "gevb0.h5"), Options())
+    assert [ax.get_title() for ax in figure.axes] == ["input → fc1", "fc1 → fc2", "fc2 → output"]
+    shares, edges, _ = figure.axes[1].patches[0].get_data()
+    assert np.abs(edges).max() == pytest.approx(float(np.abs(expected).max()), abs=1e-9)
+    assert np.nan_to_num(shares).tolist() == (np.histogram(expected, edges)[0] / expected.size).tolist()
+    assert "after epoch 2, first 128 training images" in figure.get_suptitle()
+
+
+@pytest.mark.parametrize("figure", ["alignment", "weights"])
+def test_a_run_that_kept_the_last_weights_only(tmp_path, figure):
+    path = train(tmp_path / "run.h5", checkpoints="last")
+    with pytest.raises(
+        DataError, match=r"run.h5: expected the weights of checkpoints .* of epochs: 2; record with"
+    ) as it:
+        FIGURES[figure](opened(path), Options())
+    assert "checkpoints='all'" in str(it.value) and "--checkpoints all" in str(it.value)
+    FIGURES["updates"](opened(path), Options())
+    FIGURES["receptive-fields"](opened(path), Options())
+
+
+@pytest.mark.parametrize("figure", ["alignment", "weights", "updates", "receptive-fields"])
+def test_a_run_without_weights(tmp_path, figure):
+    path = train(tmp_path / "run.h5", checkpoints="none")
+    with pytest.raises(DataError, match=r"run.h5: expected the weights .* found those of epochs: none; record with"):
+        FIGURES[figure](opened(path), Options())
+    FIGURES["circuit"](opened(path), Options())
+    FIGURES["learning-curves"](opened(path), Options())
+
+
+def test_a_run_without_an_epoch(tmp_path):
+    path = train(tmp_path / "run.h5", epochs=0)
+    with pytest.raises(DataError, match="run.h5: holds no epoch yet; train it on with --resume"):
+        plot_learning_curves(opened(path), Options())
+
+
+def test_an_alignment_that_cannot_be_measured_names_the_run(tmp_path):
+    circuit = circuits.load("digits-fc", widths=WIDTHS).with_rules({"input->fc1": None})
+    path = train(tmp_path / "frozen.h5", circuit=circuit)
+    with pytest.raises(DataError, match=r"frozen.h5: its alignment cannot be measured: population 'fc1': all groups"):
+        plot_alignment(opened(path), Options())
+
+
+def test_runs_trained_in_different_ways_are_not_averaged(folder, tmp_path):
+    other = train(tmp_path / "other.h5", seed=3, batch_size=25)
+    with pytest.raises(DataError, match=r"gevb0.h5 and .*other.h5: .*must not mix them: batch_size 50 and 25"):
+        collect(opened(folder / "gevb0.h5", other))
+    again = train(tmp_path / "again.h5")
+    with pytest.raises(DataError, match=r"both are seed 0, which must not count twice"):
+        collect(opened(folder / "gevb0.h5", again))
+    with pytest.raises(DataError, match=r"gevb0.h5: named more than once"):
+        find_runs([folder / "gevb0.h5", folder / ".." / folder.name / "gevb0.h5"])
+
+
+def test_errors_on_different_datasets_are_not_drawn_together(folder, tmp_path, monkeypatch):
+    run = Run(train(tmp_path / "other.h5", BP(), sign="mixed"))
+    attributes = run.attributes | {"dataset": "letters"}
+    monkeypatch.setattr(
+        Run, "attributes", property(lambda self: attributes if self is run else original(self)), raising=True
+    )
+    with pytest.raises(DataError, match="runs on digits and letters, whose errors do not compare; a figure for each"):
+        plot_learning_curves([Run(folder / "gevb0.h5"), run], Options())
+
+
+original = Run.attributes.fget
+
+
+def test_labels_tell_circuits_apart(folder, tmp_path):
+    wider = train(tmp_path / "wider.h5", circuit=circuits.load("digits-fc", widths=(16, 8)))
+    mixed = train(tmp_path / "mixed.h5", sign="mixed")
+    labels = [each.label for each in collect(opened(folder / "gevb0.h5", wider, mixed))]
+    assert labels == ["GEVB+, vectorized, 12-8", "GEVB+, vectorized, 16-8", "GEVB, vectorized"]
+
+
+def test_receptive_fields_need_images(tmp_path):
+    circuit = Circuit(64, OneHot(10))
+    circuit.population("h", 6, gate=SignGate())
+    circuit.connect("input", "h", Dense(), rule=GEVB())
+    circuit.connect("h", "output", Dense(), rule=GEVB())
+    recorder = Recorder(tmp_path / "run.h5")
+    from attrs import evolve
+
+    flat = evolve(
+        DIGITS,
+        train=evolve(DIGITS.train, images=DIGITS.train.images.flatten(1)),
+        test=evolve(DIGITS.test, images=DIGITS.test.images.flatten(1)),
+    )
+    Trainer(Simulator(circuit), flat, epochs=1, observers=[recorder]).run()
+    with pytest.raises(DataError, match=r"need images of 1 or 3 channels as input, found shape \(64,\)"):
+        FIGURES["receptive-fields"](opened(tmp_path / "run.h5"), Options())
+
+
+def published(name: str = "digits/fc/gevb") -> dict[str, PublishedExperiment]:
+    """What someone might have published of these runs."""
+    angles = (PublishedAngles(0, (10.0, 50.0), (1.0, 2.0)), PublishedAngles(2, (20.0, 40.0), (1.0, 2.0)))
+    return {
+        name: PublishedExperiment(
+            name=name,
+            dataset="digits",
+            build=lambda: circuits.load("digits-fc", widths=WIDTHS),
+            test_error=7.5,
+            train_error=None,
+            protocol=Protocol(batch_size=50),
+            angles=angles,
+        )
+    }
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_published_numbers_are_drawn_where_they_belong(folder, tmp_path, monkeypatch, noted):
+    """By the name in the notes, or else by circuit, dataset and protocol; not for another circuit or batch size."""
+    monkeypatch.setattr("neurosim.run_series.published_experiments", lambda: published())
+    notes = {"experiment": "digits/fc/gevb"} if noted else {}
+    run = Run(train(tmp_path / "run.h5", notes=notes))
+    (ax,) = plot_learning_curves([run, Run(folder / "bp0.h5")], Options()).axes
+    assert [list(line.get_ydata()) for line in ax.lines[4:]] == [[7.5]]
+    (ax,) = plot_alignment([run], Options()).axes
+    lines = [list(line.get_ydata()) for line in ax.lines]
+    assert [10.0, 20.0] in lines and [50.0, 40.0] in lines
+    if not noted:
+        other = Run(train(tmp_path / "other.h5", batch_size=25))
+        assert [each.published for each in collect([other])] == [None]
+    shortened = Run(train(tmp_path / "short.h5", notes=notes | {"train_examples": 200}))
+    assert [each.published for each in collect([shortened])] == [None]
+
+
+def test_a_folder_of_reproduce(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("neurosim.run_series.published_experiments", lambda: published("b/gevb") | published("a/gevb"))
+    with pytest.raises(DataError, match="found a folder without reproduction.json; name its run files one by one"):
+        find_runs([tmp_path])
+    record = tmp_path / "reproduction.json"
+    record.write_text(json.dumps({"settings": {"train_examples": None}}))
+    train(tmp_path / "runs/a/gevb/seed0.h5", epochs=0)
+    with pytest.raises(DataError, match="no run has trained an epoch yet"):
+        find_runs([tmp_path])
+    train(tmp_path / "runs/a/gevb/seed1.h5", BP(), seed=1, notes={"experiment": "a/gevb"})
+    train(tmp_path / "runs/b/gevb/seed0.h5", notes={"experiment": "b/gevb"})
+    runs = find_runs([tmp_path])
+    names = [run.path.relative_to(tmp_path).as_posix() for run in runs]
+    assert names == ["runs/b/gevb/seed0.h5", "runs/a/gevb/seed1.h5"], "in the order of the tables"
+    assert all(each.published is not None for each in collect(runs))
+    record.write_text(json.dumps({"settings": {"train_examples": 200}}))
+    assert all(each.published is None for each in collect(runs)), "shortened data are not what was published"
+    plot("learning-curves", tmp_path, "--out", tmp_path / "curves.svg")
+    assert re.search(r"picture in .*curves.svg", capsys.readouterr().out)
+
+
+def test_the_papers_angles_come_with_the_package():
+    from neurosim.published import published_experiments
+
+    known = published_experiments()
+    assert sum(bool(each.angles) for each in known.values()) == 16
+    for each in known.values():
+        hidden = [p for p in each.build().populations.values() if not p.scalar and not p.relay_of]
+        for angles in each.angles:
+            assert len(angles.degrees) == len(angles.std) == len(hidden) - 1
+    first = known["table1/fc/vectorized/nonnegative/gevb"].angles[0]
+    assert (first.epoch, first.degrees, first.std) == (0, (9.2, 55.7), (0.07, 0.33))
