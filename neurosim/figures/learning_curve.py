@@ -99,8 +99,11 @@ def _draw_curve(ax: Any, table: DataFrame, column: str, line: str, style: Mappin
 
 def _draw_marks(ax: Any, published: Mapping[str, float], styles: Mapping[str, Mapping[str, Any]], log: bool) -> None:
     """At the right edge, whatever the epochs; marks that would hide each other stand side by side."""
-    height = (lambda error: math.log10(error)) if log else float
-    low, high = (height(limit) if limit > 0 else 0.0 for limit in ax.get_ylim())
+
+    def height(error: float) -> float:
+        return math.log10(error) if log else error
+
+    low, high = map(height, ax.get_ylim())
     columns: list[float] = []  # the height of the last mark in each
     for label, error in sorted(published.items(), key=lambda item: item[1]):
         place = (height(error) - low) / (high - low or 1.0)
