@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,4 +56,5 @@ def save(figure: Any, path: Path) -> None:
     except OSError as error:
         raise DataError(f"{path}: the picture cannot be written: {error}") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # where its folder could not be made, there is nothing to remove
+            beside.unlink(missing_ok=True)

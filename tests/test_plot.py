@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from attrs import evolve
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, SignGate, Simulator, circuits
 from neurosim.analysis.run_alignment import run_alignment
@@ -207,20 +208,14 @@ def test_labels_tell_circuits_apart(folder, tmp_path):
 
 
 def test_receptive_fields_need_images(tmp_path):
-    circuit = Circuit(64, OneHot(10))
+    circuit = Circuit((2, 8, 8), OneHot(10))
     circuit.population("h", 6, gate=SignGate())
     circuit.connect("input", "h", Dense(), rule=GEVB())
     circuit.connect("h", "output", Dense(), rule=GEVB())
-    recorder = Recorder(tmp_path / "run.h5")
-    from attrs import evolve
-
-    flat = evolve(
-        DIGITS,
-        train=evolve(DIGITS.train, images=DIGITS.train.images.flatten(1)),
-        test=evolve(DIGITS.test, images=DIGITS.test.images.flatten(1)),
-    )
-    Trainer(Simulator(circuit), flat, epochs=1, observers=[recorder]).run()
-    with pytest.raises(DataError, match=r"need images of 1 or 3 channels as input, found shape \(64,\)"):
+    train_, test = (evolve(half, images=half.images.expand(-1, 2, -1, -1)) for half in (DIGITS.train, DIGITS.test))
+    double = evolve(DIGITS, train=train_, test=test)
+    Trainer(Simulator(circuit), double, epochs=1, observers=[Recorder(tmp_path / "run.h5")]).run()
+    with pytest.raises(DataError, match=r"need images of 1 or 3 channels as input, found shape \(2, 8, 8\)"):
         FIGURES["receptive-fields"](opened(tmp_path / "run.h5"), Options())
 
 

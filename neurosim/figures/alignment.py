@@ -54,8 +54,8 @@ def draw_alignment(
             ax.fill_between(theirs, middle - spread, middle + spread, color=colour, alpha=0.25, linewidth=0, zorder=1)
             ax.plot(theirs, middle, color=colour, alpha=0.5, linewidth=0.8, zorder=1)
     for number, name in enumerate(names):
-        spread = None if std is None else np.asarray(std, dtype=float)[:, number]
-        ax.errorbar(at, angles[:, number], spread, label=name, capsize=2, linewidth=1.3, zorder=2, **styles[name])
+        bars = None if std is None else np.asarray(std, dtype=float)[:, number]
+        ax.errorbar(at, angles[:, number], bars, label=name, capsize=2, linewidth=1.3, zorder=2, **styles[name])
     ax.set_xlim(-0.03 * end, 1.03 * end)
     ax.set_ylim(0, 100)
     ax.set_yticks([0, 30, 60, 90])
