@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import copy
 from types import EllipsisType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import networkx as nx
@@ -29,6 +29,9 @@ from neurosim.populations import BIASES, Population, Shared, SynapseGroup, decla
 from neurosim.readout import Readout
 from neurosim.relaxation import WeightRelaxation
 from neurosim.vectorization import Vectorization, vectorization_named
+
+if TYPE_CHECKING:
+    from neurosim.guarantees import Guarantees
 
 INPUT, OUTPUT = "input", "output"
 
@@ -353,6 +356,12 @@ class Circuit:
         from neurosim.figures.circuit import draw_circuit  # matplotlib is loaded only when something is drawn
 
         return draw_circuit(self, ax=ax)
+
+    def guarantees(self, rule: PlasticityRule | None = None) -> Guarantees:
+        """Which conditions of the sign-match theorem hold; see :func:`neurosim.guarantees.guarantees`."""
+        from neurosim.guarantees import guarantees  # loaded only when it is asked
+
+        return guarantees(self, rule)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Circuit) and self.to_dict() == other.to_dict()

@@ -87,6 +87,15 @@ def test_group_vs_temporal(tmp_path):
     ]
 
 
+def test_width_theory(tmp_path):
+    printed = run(tmp_path, str(ROOT / "examples" / "width_theory.py"), "--largest", "256", "--json", "numbers.json")
+    found = re.findall(r"^(\S+, \w+ gates) +error +([0-9.]+)%   slopes ([-+0-9., ]+)$", printed, re.M)
+    errors = {name: float(error) for name, error, _ in found}
+    assert len(errors) == 15 and errors["half-normal, random gates"] < 10
+    assert all(-0.65 < float(slopes.split(",")[0]) < -0.35 for _, _, slopes in found)
+    assert (tmp_path / "width_theory.png").stat().st_size > 10_000 and (tmp_path / "numbers.json").exists()
+
+
 def test_readme_example(tmp_path):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)

@@ -1,6 +1,31 @@
 """Measures of why a rule learns, and of what a circuit gets wrong."""
 
+from neurosim.analysis.active_paths import ActivePaths, active_paths
 from neurosim.analysis.alignment import angle, gradient_alignment
 from neurosim.analysis.code_errors import CodeErrors, code_errors
+from neurosim.analysis.relative_std import credit_relative_std, relative_std
+from neurosim.analysis.sign_agreement import SignAgreement, compare_signs, sign_agreement
+from neurosim.analysis.width_theory import (
+    measured_relative_std,
+    predicted_angle,
+    predicted_onoff_relative_std,
+    predicted_relative_std,
+)
 
-__all__ = ["CodeErrors", "angle", "code_errors", "gradient_alignment"]
+__all__ = [
+    "ActivePaths",
+    "CodeErrors",
+    "SignAgreement",
+    "active_paths",
+    "angle",
+    "code_errors",
+    "compare_signs",
+    "credit_relative_std",
+    "gradient_alignment",
+    "measured_relative_std",
+    "predicted_angle",
+    "predicted_onoff_relative_std",
+    "predicted_relative_std",
+    "relative_std",
+    "sign_agreement",
+]

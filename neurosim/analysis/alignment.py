@@ -11,7 +11,7 @@ from neurosim.simulator import Simulator
 from neurosim.step import Step
 
 #: examples whose credit has at most this norm are left out
-_LEAST_NORM = 1e-6
+LEAST_NORM = 1e-6
 
 
 def angle(credit: Tensor, exact: Tensor) -> Tensor:
@@ -37,8 +37,8 @@ def angle(credit: Tensor, exact: Tensor) -> Tensor:
         raise SimulationError(f"angle: credits of different shapes, {tuple(credit.shape)} and {tuple(exact.shape)}")
     left, right = credit.flatten(1).double(), exact.flatten(1).double()
     norms = left.norm(dim=1), right.norm(dim=1)
-    valid = (norms[0] > _LEAST_NORM) & (norms[1] > _LEAST_NORM)
-    cosine = (left * right).sum(1) / (norms[0] * norms[1]).clamp(min=_LEAST_NORM**2)
+    valid = (norms[0] > LEAST_NORM) & (norms[1] > LEAST_NORM)
+    cosine = (left * right).sum(1) / (norms[0] * norms[1]).clamp(min=LEAST_NORM**2)
     degrees = torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0)))
     return torch.where(valid, degrees, torch.nan).nanmean()
 

@@ -1,0 +1,136 @@
+"""Share of the weights whose update agrees in sign with the gradient (Section 3.3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from attrs import frozen
+from torch import Tensor
+
+from neurosim.circuit import Circuit
+from neurosim.errors import SimulationError
+from neurosim.plasticity import PlasticityRule, rule_named
+from neurosim.simulator import Simulator
+from neurosim.step import Updates
+
+
+@frozen
+class SignAgreement:
+    """Weights of a group by the signs of their update and of their gradient, each example counted by itself.
+
+    Attributes:
+        agree: both have the same sign.
+        disagree: they have opposite signs.
+        only_gradient: the update is 0, the gradient is not.
+        only_update: the gradient is 0, the update is not: no active path leads from the unit to the output
+            (Appendix C), or terms cancel.
+        both_zero: nothing changes, nothing should: closed gates, silent inputs.
+    """
+
+    agree: int
+    disagree: int
+    only_gradient: int
+    only_update: int
+    both_zero: int
+
+    @property
+    def share(self) -> float:
+        """``agree`` of the weights whose gradient is not 0; NaN where there is none. 1 is the theorem's."""
+        meant = self.agree + self.disagree + self.only_gradient
+        return self.agree / meant if meant else math.nan
+
+    @property
+    def total(self) -> int:
+        """All weights, times the examples that were counted."""
+        return self.agree + self.disagree + self.only_gradient + self.only_update + self.both_zero
+
+    def __add__(self, other: SignAgreement) -> SignAgreement:
+        return SignAgreement(
+            self.agree + other.agree,
+            self.disagree + other.disagree,
+            self.only_gradient + other.only_gradient,
+            self.only_update + other.only_update,
+            self.both_zero + other.both_zero,
+        )
+
+
+def compare_signs(update: Tensor, gradient: Tensor) -> SignAgreement:
+    """Count the entries of two tensors of one shape by their signs.
+
+    Raises:
+        SimulationError: shapes that differ.
+
+    Example:
+        >>> compare_signs(torch.tensor([1.0, 2.0, 3.0, 0.0]), torch.tensor([5.0, -1.0, 0.0, 0.0]))
+        SignAgreement(agree=1, disagree=1, only_gradient=0, only_update=1, both_zero=1)
+    """
+    if update.shape != gradient.shape:
+        raise SimulationError(
+            f"compare_signs: expected tensors of one shape, got {tuple(update.shape)} and {tuple(gradient.shape)}"
+        )
+    left, right = torch.sign(update), torch.sign(gradient)
+    places = ((left != 0) & (left == right), left * right < 0, (left == 0) & (right != 0), (left != 0) & (right == 0))
+    counts = [int(place.sum()) for place in places]
+    return SignAgreement(*counts, both_zero=update.numel() - sum(counts))
+
+
+def sign_agreement(
+    simulator: Simulator, images: Tensor, labels: Tensor, rule: PlasticityRule | None = None, per: str = "example"
+) -> dict[str, SignAgreement]:
+    """Compare a rule's updates with the gradient, weight by weight, for every group that learns.
+
+    Under the conditions that ``circuit.guarantees(rule)`` lists, the share of every group is 1 for each example; a
+    batch sums examples and has no such guarantee. Changes nothing.
+
+    Args:
+        simulator: the network to measure.
+        images, labels: as in :meth:`Simulator.learn`.
+        rule: whose updates; by default each group's own.
+        per: ``"example"``: the update of each example by itself, counts summed; ``"batch"``: of the whole batch.
+
+    Returns:
+        group -> counts.
+
+    Raises:
+        SimulationError: another ``per``, a circuit in which nothing learns, a rule that cannot apply.
+
+    Example:
+        >>> from neurosim import circuits
+        >>> from neurosim.datasets import load_dataset
+        >>> digits = load_dataset("digits").train.first(4)
+        >>> signs = sign_agreement(Simulator(circuits.load("digits-fc")), digits.images, digits.labels)
+        >>> {group: counts.share for group, counts in signs.items()}
+        {'input->fc1': 1.0, 'fc1->fc2': 1.0, 'fc2->output': 1.0}
+    """
+    if per not in ("example", "batch"):
+        raise SimulationError(f"sign_agreement: per= must be 'example' or 'batch', got {per!r}")
+    circuit = simulator.circuit
+    learning = [name for name, group in circuit.groups.items() if group.rule is not None]
+    if not learning:
+        raise SimulationError("sign_agreement: nothing learns in this circuit; give a group a rule")
+    for name in learning:
+        if rule is not None and (reason := rule.refusal(circuit, circuit.group(name))) is not None:
+            raise SimulationError(f"group '{name}': the rule {rule} cannot apply: {reason}")
+    # with_rules() on every learning group: the very updates that a simulator of these circuits would make
+    measured, exact = (circuit if rule is None else circuit.with_rules(rule)), circuit.with_rules(rule_named("bp"))
+    size = 1 if per == "example" else len(images)
+    found: dict[str, SignAgreement] = {}
+    for image, label in zip(images.split(size), labels.split(size), strict=True):
+        for name, counts in _compared(simulator, image, label, (measured, exact), learning).items():
+            found[name] = found[name] + counts if name in found else counts
+    return found
+
+
+@torch.no_grad()
+def _compared(
+    simulator: Simulator, images: Tensor, labels: Tensor, circuits: tuple[Circuit, Circuit], groups: list[str]
+) -> Mapping[str, SignAgreement]:
+    seen = simulator.probe(images, labels).credits.seen
+    updates = []
+    for circuit in circuits:
+        out = {name: torch.empty_like(simulator.weights[name]) for name in groups}
+        Updates(circuit, seen.synapses).compute(seen, out)
+        updates.append(out)
+    return {name: compare_signs(updates[0][name], updates[1][name]) for name in groups}

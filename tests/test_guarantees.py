@@ -1,0 +1,172 @@
+"""The conditions of the sign-match theorem: what every circuit meets, and the reason where it does not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from attrs import frozen
+from small_circuits import batch_for, small
+
+from neurosim import (
+    BP,
+    GEVB,
+    AvgPool,
+    Binary,
+    Circuit,
+    Conv2d,
+    Dense,
+    FirstBinGate,
+    Gate,
+    HalfNormal,
+    Local2d,
+    OneHot,
+    SignGate,
+    Simulator,
+    Zeros,
+)
+from neurosim.analysis.active_paths import active_paths
+from neurosim.circuits import available_circuits, load
+from neurosim.errors import UnknownNameError
+from neurosim.plasticity import available_rules, rule_named
+
+NAMES = [
+    "constant credit",
+    "one vector output unit",
+    "nonnegative past the first layer",
+    "gate form",
+    "no weight sharing over space",
+    "vectorized weight sharing",
+]
+
+
+def unmet(circuit: Circuit, rule: object = None) -> list[str]:
+    found = circuit.guarantees(rule)
+    assert [condition.name for condition in found.conditions] == NAMES
+    assert all(condition.reason for condition in found.conditions)
+    names = [condition.name for condition in found.conditions if not condition.met]
+    assert found.met == (not names)
+    return names
+
+
+@pytest.mark.parametrize("name", available_circuits())
+def test_every_registered_circuit(name: str) -> None:
+    shared = ["no weight sharing over space"] if "conv" in name else []
+    assert unmet(load(name, sign="nonnegative", rule=GEVB())) == shared
+    assert unmet(load(name, sign="mixed", rule=GEVB())) == ["nonnegative past the first layer", *shared]
+    assert unmet(load(name, sign="nonnegative", rule=BP())) == shared
+
+
+def test_reasons_name_the_place_and_what_fits() -> None:
+    mixed = load("mnist-conv", sign="mixed").guarantees()
+    assert mixed["nonnegative past the first layer"].reason == (
+        "'pool1->conv2' is mixed, 'pool2->fc1' is mixed, 'fc1->output' is mixed; use sign='nonnegative'"
+    )
+    assert "'input->conv1': Conv2d" in mixed["no weight sharing over space"].reason
+    assert "uses each weight at 784 places" in mixed["no weight sharing over space"].reason
+    assert str(mixed).count("NOT met") == 2 and "sign_agreement" in str(mixed)
+    held = load("digits-fc").guarantees()
+    assert "NOT" not in str(held) and "No update of a single example" in str(held)
+    assert repr(held) == "<Guarantees: all conditions met>"
+    with pytest.raises(UnknownNameError, match="gate form"):
+        held["gates"]
+
+
+def test_scalar_outputs() -> None:
+    conventional = small("digits-fc", rule=BP(), readout=OneHot(10), K=1)
+    assert unmet(conventional) == ["one vector output unit"]
+    assert "10 units of K = 1; use K=10" in conventional.guarantees()["one vector output unit"].reason
+    assert unmet(conventional, GEVB()) == ["constant credit", "one vector output unit"]
+    assert unmet(small("digits-fc", rule=GEVB(), readout=Binary(2), K=1)) == [], "Section 2: a scalar output"
+
+
+@pytest.mark.parametrize("name", available_rules())
+def test_every_rule(name: str) -> None:
+    found = unmet(load("digits-fc"), rule_named(name))
+    assert found == ([] if name in ("gevb", "bp") else ["constant credit"])
+
+
+def test_only_learning_groups_matter_for_sharing_over_space() -> None:
+    c = load("mnist-conv")
+    frozen_convolutions = {name: None for name, g in c.groups.items() if isinstance(g.connectivity, Conv2d)}
+    assert unmet(c.with_rules(frozen_convolutions)) == []
+    assert unmet(c.with_rules(None)) == ["constant credit"], "nothing learns"
+
+
+def test_a_convolution_with_one_place_shares_nothing() -> None:
+    c = Circuit((1, 3, 3), OneHot(4))
+    c.population("h", (2, ...), gate=FirstBinGate())
+    c.connect("input", "h", Conv2d(3), rule=GEVB())
+    c.connect("h", "output", Dense(), rule=GEVB(), sign="nonnegative", init=HalfNormal())
+    assert unmet(c) == []
+
+
+@frozen
+class NegativeGate(Gate):
+    def draw(self, components, channels, generator, source=None):
+        return {}
+
+    def open(self, constants, h, context=None):
+        return torch.sign(h[:, 0])
+
+
+@frozen
+class GradedGate(NegativeGate):
+    def open(self, constants, h, context=None):
+        return torch.sigmoid(h[:, 0])
+
+
+@frozen
+class StepGate(NegativeGate):
+    def open(self, constants, h, context=None):
+        return 1.0 + (h[:, 0] > 0).to(h.dtype)
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"), [(NegativeGate(), "is negative"), (GradedGate(), "not piecewise"), (StepGate(), "")]
+)
+def test_gates_of_others_are_tried(gate: Gate, reason: str) -> None:
+    c = small("digits-fc", rule=GEVB(), gate=SignGate())
+    for name in ("fc1", "fc2"):
+        c.graph.nodes[name]["population"] = c.populations[name].__class__(name, (6,), gate=gate)
+    assert unmet(c) == (["gate form"] if reason else [])
+    assert reason in c.guarantees()["gate form"].reason
+
+
+@frozen
+class OtherPool(AvgPool):
+    pass
+
+
+def test_inhibition_and_relays_of_others() -> None:
+    c = Circuit((1, 4, 4), OneHot(4))
+    c.population("h", (2, ...), gate=SignGate())
+    c.connect("input", "h", Local2d(3, padding=1), rule=GEVB())
+    c.relay("r", "h", AvgPool(2))
+    c.connect("r", "output", Dense(), rule=GEVB(), sign="nonnegative", init=HalfNormal())
+    assert unmet(c) == []
+    c.connect("r", "output", Dense(), sign="nonpositive", init=Zeros(), name="inhibition")
+    assert "'inhibition' is nonpositive" in c.guarantees()["nonnegative past the first layer"].reason
+    c.relay("s", "h", OtherPool(2))
+    assert "the relay 's' by OtherPool" in c.guarantees()["nonnegative past the first layer"].reason
+
+
+@pytest.mark.parametrize("name", available_circuits())
+def test_active_paths_of_every_circuit(name: str) -> None:
+    """By reachability, as positive exact credit shows it."""
+    simulator = Simulator(small(name, rule=GEVB()), seed=1)
+    images, labels = batch_for(simulator.circuit, 6)
+    found, step = active_paths(simulator, images), simulator.probe(images, labels)
+    for population, share in found.missing.items():
+        gate = step.activity.gates[population]
+        silent = gate * (step.credit(population, BP()) == 0)
+        assert share == pytest.approx(float(silent.sum() / gate.sum()), abs=1e-6)
+    assert found.condition.met == (max(found.missing.values()) == 0)
+    assert "without an active path" in found.condition.reason or found.condition.met
+
+
+def test_active_paths_of_positive_weights() -> None:
+    c = Circuit(8, OneHot(4))
+    c.population("h", 10, gate=SignGate())
+    c.connect("input", "h", Dense(), rule=GEVB())
+    c.connect("h", "output", Dense(), rule=GEVB(), sign="nonnegative", init=HalfNormal())
+    assert active_paths(Simulator(c), torch.ones(2, 8)).condition.met
