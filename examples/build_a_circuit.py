@@ -11,7 +11,7 @@ from pathlib import Path
 from neurosim import BP, GEVB, Circuit, Dense, HalfNormal, OneHot, OnOff, SignGate, Simulator
 from neurosim.datasets import load_dataset
 from neurosim.figures.run_overview import draw_run
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.training import Trainer
 
 
@@ -32,7 +32,7 @@ def main(out: Path, epochs: int = 10, overwrite: bool = False) -> float:
     """Train the circuit on the embedded digits; returns the test error."""
     circuit = build()
     print(circuit)
-    recorder = Recorder(out, overwrite=overwrite)
+    recorder = RunRecorder(out, overwrite=overwrite)
     result = Trainer(Simulator(circuit, seed=0), load_dataset("digits"), epochs=epochs, observers=[recorder]).run()
     draw_run(out).savefig(out.with_suffix(".png"), dpi=150)
     error = result.epochs[-1].test_error

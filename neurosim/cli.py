@@ -95,7 +95,7 @@ def run_experiment(
     experiment: Experiment, path: Path, *, data_dir: Path | None, overwrite: bool, resume: bool, picture: bool
 ) -> None:
     """Train, record and report one experiment."""
-    from neurosim.recording import Recorder  # h5py and the rest are loaded only where a run is recorded
+    from neurosim.recording import RunRecorder  # h5py and the rest are loaded only where a run is recorded
 
     image = path.with_suffix(".png")
     if path.suffix not in (".h5", ".hdf5"):
@@ -108,7 +108,7 @@ def run_experiment(
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{path}: its folder cannot be made: {error}") from error
-    recorder = Recorder(path, notes=experiment.to_dict(), overwrite=overwrite, resume=resume)
+    recorder = RunRecorder(path, notes=experiment.to_dict(), overwrite=overwrite, resume=resume)
     trainer = experiment.build(data_dir, observers=[recorder, progress])
     print(trainer.simulator.circuit)
     print(trainer.dataset)

@@ -24,7 +24,7 @@ from neurosim.datasets import Dataset
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
 from neurosim.observers import ProgressBar
 from neurosim.optimizers import SGD, Adam, Optimizer
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.reproduction import write_whole
 from neurosim.run_file import Run
 from neurosim.setting import Setting, applied
@@ -204,7 +204,7 @@ class Comparison:
             batch_size=self.batch_size,
             checkpoint_every=max(10, self.epochs),
             early_stop=False,
-            observers=[Recorder(path, notes=notes, checkpoints="last", resume=path.exists()), ProgressBar()],
+            observers=[RunRecorder(path, notes=notes, checkpoints="last", resume=path.exists()), ProgressBar()],
         )
         try:
             rows = trainer.run().epochs

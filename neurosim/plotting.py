@@ -239,7 +239,7 @@ def _without_checkpoints(run: Run) -> DataError:
     held = ", ".join(map(str, run.kept_epochs)) or "none"
     return DataError(
         f"{run.path}: expected the weights of checkpoints before and after learning, found those of epochs: {held}; "
-        "record with Recorder(..., checkpoints='all'), as `neurosim train` does, or with `neurosim reproduce "
+        "record with RunRecorder(..., checkpoints='all'), as `neurosim train` does, or with `neurosim reproduce "
         "--checkpoints all`, and train at least one epoch"
     )
 

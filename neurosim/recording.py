@@ -32,7 +32,7 @@ KEPT_KINDS = ("weights", "biases", "gates", "feedback", "progress")
 MAY_CHANGE = ("epochs", "early_stop", "notes")
 
 
-class Recorder(Observer):
+class RunRecorder(Observer):
     """Writes a run into one HDF5 file while it trains; a kill at any moment loses the epoch under way, no more.
 
     Committed after every epoch: its row, the checkpoint where one was due, and the whole state to resume from.
@@ -58,8 +58,8 @@ class Recorder(Observer):
         >>> data, circuit = load_dataset("digits").subset(train=64, test=32), circuits.load("digits-fc")
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "run.h5")
-        ...     first = Trainer(Simulator(circuit), data, epochs=1, observers=[Recorder(path)]).run()
-        ...     more = Trainer(Simulator(circuit), data, epochs=2, observers=[Recorder(path, resume=True)]).run()
+        ...     first = Trainer(Simulator(circuit), data, epochs=1, observers=[RunRecorder(path)]).run()
+        ...     more = Trainer(Simulator(circuit), data, epochs=2, observers=[RunRecorder(path, resume=True)]).run()
         ...     Run(path).epochs["epoch"].tolist(), Run(path).kept_epochs, more.epochs[0] == first.epochs[0]
         ([1, 2], (0, 1, 2), True)
     """

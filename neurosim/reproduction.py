@@ -24,7 +24,7 @@ from neurosim.errors import DataError, NeurosimError
 from neurosim.observers import EpochRow, Observer, Training
 from neurosim.optimizers import Adam
 from neurosim.published import PublishedExperiment, published_experiments
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.run_file import Run
 from neurosim.simulator import Simulator
 from neurosim.training import Trainer
@@ -197,7 +197,7 @@ def trainer_for(task: Task, settings: Settings, data_dir: Path | None, device: s
         optimizer=Adam(protocol.learning_rate),
     )
     task.path.parent.mkdir(parents=True, exist_ok=True)
-    recorder = Recorder(
+    recorder = RunRecorder(
         task.path,
         notes={"experiment": task.experiment},
         checkpoints=settings.checkpoints,

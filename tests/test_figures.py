@@ -12,7 +12,7 @@ from neurosim.datasets import load_dataset
 from neurosim.figures.circuit import draw_circuit
 from neurosim.figures.learning_curve import draw_learning_curves
 from neurosim.figures.run_overview import draw_run
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.training import Trainer
 
 
@@ -67,7 +67,7 @@ def test_overview_of_a_run(tmp_path):
     data = load_dataset("digits").subset(train=128, test=50)
     path = tmp_path / "run.h5"
     simulator = Simulator(circuits.load("digits-fc", widths=(8, 6)))
-    Trainer(simulator, data, epochs=2, observers=[Recorder(path)]).run()
+    Trainer(simulator, data, epochs=2, observers=[RunRecorder(path)]).run()
     above, below = draw_run(path).axes
     assert "fc1" in texts(above) and len(below.lines) == 2
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.h5"]

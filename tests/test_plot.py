@@ -20,7 +20,7 @@ from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.plotting import FIGURES, Options, plot_alignment, plot_learning_curves, plot_updates
 from neurosim.published import Protocol, PublishedAngles, PublishedExperiment
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.run_file import Run
 from neurosim.run_series import collect, find_runs
 from neurosim.training import Trainer
@@ -34,7 +34,7 @@ def train(path: Path, rule=None, seed: int = 0, epochs: int = 2, **options) -> P
     path.parent.mkdir(parents=True, exist_ok=True)
     batch_size, sign = options.pop("batch_size", 50), options.pop("sign", "nonnegative")
     circuit = options.pop("circuit", None) or circuits.load("digits-fc", widths=WIDTHS, rule=rule or GEVB(), sign=sign)
-    recorder = Recorder(path, **options)
+    recorder = RunRecorder(path, **options)
     Trainer(Simulator(circuit, seed=seed), DIGITS, epochs=epochs, batch_size=batch_size, observers=[recorder]).run()
     return path
 
@@ -214,7 +214,7 @@ def test_receptive_fields_need_images(tmp_path):
     circuit.connect("h", "output", Dense(), rule=GEVB())
     train_, test = (evolve(half, images=half.images.expand(-1, 2, -1, -1)) for half in (DIGITS.train, DIGITS.test))
     double = evolve(DIGITS, train=train_, test=test)
-    Trainer(Simulator(circuit), double, epochs=1, observers=[Recorder(tmp_path / "run.h5")]).run()
+    Trainer(Simulator(circuit), double, epochs=1, observers=[RunRecorder(tmp_path / "run.h5")]).run()
     with pytest.raises(DataError, match=r"need images of 1 or 3 channels as input, found shape \(2, 8, 8\)"):
         FIGURES["receptive-fields"](opened(tmp_path / "run.h5"), Options())
 

@@ -20,7 +20,7 @@ import torch
 
 from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.run_file import Run
 from neurosim.run_format import Commit, Series, line_bytes, to_array, to_tensor
 from neurosim.run_writer import RunWriter
@@ -194,7 +194,7 @@ def test_recording_changes_nothing(path: Path) -> None:
 
 def test_an_early_stopped_file_is_as_short_as_its_run(path: Path) -> None:
     training = Trainer(
-        FakeSimulator(), fake_dataset(learnable=True), epochs=1000, checkpoint_every=5, observers=[Recorder(path)]
+        FakeSimulator(), fake_dataset(learnable=True), epochs=1000, checkpoint_every=5, observers=[RunRecorder(path)]
     )
     result = training.run()
     run = Run(path)
@@ -313,7 +313,7 @@ def test_a_second_writer_is_kept_off(path: Path) -> None:
 class Streamer(Observer):
     """Records the bias of every step: what later recorders will do."""
 
-    def __init__(self, recorder: Recorder, capacity: int) -> None:
+    def __init__(self, recorder: RunRecorder, capacity: int) -> None:
         self.recorder, self.capacity = recorder, capacity
 
     def on_start(self, trainer: Any) -> None:
@@ -324,7 +324,7 @@ class Streamer(Observer):
 
 
 def streamed_training(path: Path, epochs: int, capacity: int, interrupt: int = 0, **options: Any) -> Trainer:
-    recorder = Recorder(path, **options)
+    recorder = RunRecorder(path, **options)
     observers = [recorder, Streamer(recorder, capacity), *([Interrupt(interrupt)] if interrupt else [])]
     return Trainer(FakeSimulator(), fake_dataset(), epochs=epochs, batch_size=16, observers=observers)
 
@@ -378,7 +378,7 @@ def test_streams_resume_without_the_steps_of_a_lost_epoch(path: Path, capacity: 
 def test_streams_of_a_missing_recorder_are_kept(path: Path) -> None:
     streamed_training(path, 2, 8).run()
     before = Run(path).series("activity/bias")
-    recorder = Recorder(path, resume=True)
+    recorder = RunRecorder(path, resume=True)
     Trainer(FakeSimulator(), fake_dataset(), epochs=4, batch_size=16, observers=[recorder]).run()
     assert np.array_equal(Run(path).series("activity/bias"), before)
 
@@ -400,7 +400,7 @@ def test_what_streams_refuse(path: Path) -> None:
         writer.rows("a/c")
     writer.close()
     with pytest.raises(DataError, match="this file is not being written; put the recorder before those that use"):
-        _ = Recorder(path).writer
+        _ = RunRecorder(path).writer
 
 
 def test_rows_without_numbers_and_rows_larger_than_a_chunk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -487,7 +487,7 @@ def test_an_early_stop_holds_after_resuming(path: Path) -> None:
             epochs=40,
             checkpoint_every=5,
             early_stop=stop,
-            observers=[Recorder(path, **options)],
+            observers=[RunRecorder(path, **options)],
         ).run()
 
     first = run()
@@ -505,7 +505,7 @@ def changed(**what: Any) -> Trainer:
         epochs=4,
         batch_size=what.get("batch_size", 16),
         checkpoint_every=2,
-        observers=[Recorder(what["path"], resume=True, config=what.get("config"))],
+        observers=[RunRecorder(what["path"], resume=True, config=what.get("config"))],
     )
 
 
@@ -592,13 +592,13 @@ def test_a_full_disk_stops_the_run_and_loses_no_epoch(path: Path, monkeypatch: p
     def full(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    recorder = Recorder(path)
+    recorder = RunRecorder(path)
     training = Trainer(FakeSimulator(), fake_dataset(), epochs=6, batch_size=16, observers=[recorder, Fill()])
     with pytest.raises(OSError, match="No space left on device"):
         training.run()
     monkeypatch.undo()
     assert Run(path).epoch == 3 and os.listdir(path.parent) == ["run.h5"]
-    Trainer(FakeSimulator(), fake_dataset(), epochs=6, batch_size=16, observers=[Recorder(path, resume=True)]).run()
+    Trainer(FakeSimulator(), fake_dataset(), epochs=6, batch_size=16, observers=[RunRecorder(path, resume=True)]).run()
     assert recorded(Run(path))[:6] == numbers(uninterrupted(6)[0])[:6]
 
 
@@ -643,22 +643,22 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(path: Path) -> None:
 
 def test_both_flags_are_refused(path: Path) -> None:
     with pytest.raises(DataError, match="expected --overwrite or --resume .overwrite= or resume=., found both"):
-        Recorder(path, overwrite=True, resume=True)
+        RunRecorder(path, overwrite=True, resume=True)
 
 
 def test_other_bad_arguments(path: Path) -> None:
     with pytest.raises(DataError, match="checkpoints: expected 'all', 'last' or 'none', found 'some'"):
-        Recorder(path, checkpoints="some")
+        RunRecorder(path, checkpoints="some")
     with pytest.raises(DataError, match="config or notes: expected plain data for JSON, found something else"):
-        Recorder(path, config={"device": torch.device("cpu")})
+        RunRecorder(path, config={"device": torch.device("cpu")})
     with pytest.raises(DataError, match="expected an existing folder, found none at .*missing; create it first"):
-        Recorder(path.parent / "missing" / "run.h5")
+        RunRecorder(path.parent / "missing" / "run.h5")
     with pytest.raises(DataError, match="expected a file name, found a folder; add a name such as run.h5"):
-        Recorder(path.parent)
+        RunRecorder(path.parent)
     with pytest.raises(
         DataError, match="expected a run to resume, but there is no such file; check the path, or leave"
     ):
-        Recorder(path, resume=True)
+        RunRecorder(path, resume=True)
     with pytest.raises(DataError, match="expected a run file, but there is no such file; check the path"):
         Run(path)
 

@@ -51,7 +51,7 @@ def test_of_other_rules() -> None:
     c.connect("h", "output", Dense(), rule=GEVB(), sign="nonnegative", init=HalfNormal())
     simulator, data = Simulator(c), batch_for(c, 3)
     assert torch.equal(credit_relative_std(simulator, *data, rule=GEVB())["h"], torch.zeros(3, dtype=torch.float64))
-    by_noise = credit_relative_std(simulator, *data, rule=rule_named("node_perturbation"))["h"]
+    by_noise = credit_relative_std(simulator, *data, rule=rule_named("node-perturbation"))["h"]
     assert by_noise.shape == (3,) and bool(by_noise.isfinite().all())
     per_unit, closed_too = (credit_relative_std(simulator, *data, active_only=only)["h"] for only in (True, False))
     assert not torch.equal(per_unit, closed_too)

@@ -9,7 +9,7 @@ import torch
 
 from neurosim import BP, GEVB, Circuit, Simulator, circuits
 from neurosim.datasets import load_dataset
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.rules import DFA, FA, ThreeFactorHebbian
 from neurosim.run_file import Run
 from neurosim.training import Trainer
@@ -21,7 +21,7 @@ def test_every_checkpoint_can_be_restored(tmp_path: Path, rule) -> None:
     circuit = circuits.load("digits-fc", widths=(16, 8), rule=rule)
     path = tmp_path / "run.h5"
     trained = Simulator(circuit, seed=3)
-    result = Trainer(trained, data, epochs=2, checkpoint_every=1, observers=[Recorder(path)]).run()
+    result = Trainer(trained, data, epochs=2, checkpoint_every=1, observers=[RunRecorder(path)]).run()
     run = Run(path)
     assert run.kept_epochs == (0, 1, 2)
     for row in result.checkpoints:

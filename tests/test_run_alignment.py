@@ -14,7 +14,7 @@ from neurosim.cli import app
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError
 from neurosim.observers import CheckpointRow, Observer, Training
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.rules import DFA
 from neurosim.run_file import Run
 from neurosim.training import Trainer
@@ -37,7 +37,7 @@ class Watcher(Observer):
 def trained(path: Path, rule, checkpoints: str = "all") -> Watcher:
     watcher = Watcher()
     simulator = Simulator(circuits.load("digits-fc", widths=(12, 8), rule=rule), seed=2)
-    recorder = Recorder(path, checkpoints=checkpoints)
+    recorder = RunRecorder(path, checkpoints=checkpoints)
     Trainer(simulator, DATA, epochs=3, checkpoint_every=2, observers=[recorder, watcher]).run()
     return watcher
 

@@ -32,7 +32,7 @@ from neurosim import (
 from neurosim.analysis import gradient_alignment
 from neurosim.datasets import load_dataset
 from neurosim.errors import CircuitError, SimulationError, UnknownNameError
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.relaxation import WeightRelaxation
 from neurosim.rules import DFA, FA
 from neurosim.run_file import Run
@@ -362,7 +362,7 @@ def test_a_run_records_the_spread_at_every_checkpoint(tmp_path):
     path = tmp_path / "run.h5"
     for epochs, resume in ((2, False), (3, True)):
         simulator = Simulator(circuit, optimizer=Adam(0.01))
-        recorder = Recorder(path, resume=resume)
+        recorder = RunRecorder(path, resume=resume)
         Trainer(simulator, digits, epochs=epochs, checkpoint_every=1, observers=[recorder]).run()
     run = Run(path)
     assert list(run.spread.columns) == ["fc1->fc2", "fc2->output"] and len(run.spread) == len(run.checkpoints) == 4
@@ -377,7 +377,7 @@ def test_runs_without_untied_groups_record_no_spread(tmp_path):
         Simulator(circuits.load("digits-fc", widths=(8, 6))),
         digits,
         epochs=1,
-        observers=[Recorder(tmp_path / "run.h5")],
+        observers=[RunRecorder(tmp_path / "run.h5")],
     ).run()
     assert Run(tmp_path / "run.h5").spread.empty and "spread" not in Run(tmp_path / "run.h5").summary()
 

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from neurosim import run_places, run_writer
 from neurosim.datasets import Dataset, Split
-from neurosim.recording import Recorder
+from neurosim.recording import RunRecorder
 from neurosim.streams import stream
 from neurosim.training import Trainer, TrainingResult
 
@@ -120,7 +120,7 @@ def fake_dataset(train: int = 50, test: int = 20, learnable: bool = False, seed:
 
 def fake_training(path: Path | None, epochs: int, simulator: FakeSimulator | None = None, **options: Any) -> Trainer:
     """A small run; `options` go to the trainer where it knows them, otherwise to the recorder."""
-    recorders = [] if path is None else [Recorder(path, overwrite=options.pop("overwrite", False), **options)]
+    recorders = [] if path is None else [RunRecorder(path, overwrite=options.pop("overwrite", False), **options)]
     return Trainer(
         simulator or FakeSimulator(),
         fake_dataset(),

@@ -52,12 +52,12 @@ def run_alignment(
     Example:
         >>> import tempfile
         >>> from neurosim import circuits
-        >>> from neurosim.recording import Recorder
+        >>> from neurosim.recording import RunRecorder
         >>> from neurosim.training import Trainer
         >>> data = load_dataset("digits").subset(train=64, test=32)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = Path(folder, "run.h5")
-        ...     _ = Trainer(Simulator(circuits.load("digits-fc")), data, epochs=1, observers=[Recorder(path)]).run()
+        ...     _ = Trainer(Simulator(circuits.load("digits-fc")), data, epochs=1, observers=[RunRecorder(path)]).run()
         ...     [(each.epoch, sorted(each.degrees)) for each in run_alignment(Run(path))]
         [(0, ['fc1', 'fc2']), (1, ['fc1', 'fc2'])]
     """
