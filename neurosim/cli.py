@@ -16,7 +16,7 @@ from neurosim.cli_reproduce import reproduce
 from neurosim.errors import DataError, NeurosimError, UnknownNameError
 from neurosim.experiment import ConfigError, Experiment, read_settings
 from neurosim.observers import CheckpointRow, EpochRow, Observer, ProgressBar, Training
-from neurosim.plasticity import rule_named
+from neurosim.rule_words import rule_from_words
 
 app = typer.Typer(
     add_completion=False,
@@ -35,7 +35,10 @@ def train(
     circuit: Annotated[str | None, typer.Option(help="Name of a circuit, or .json file. [default: digits-fc]")] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option(help="Rule for all groups, or GROUP=RULE for one; 'frozen' freezes. May be repeated."),
+        typer.Option(
+            help="Rule for all groups, or GROUP=RULE for one, as in 'gevb' or 'dfa(limits=(0, 1))'; 'frozen' freezes. "
+            "May be repeated."
+        ),
     ] = None,
     sign: Annotated[str | None, typer.Option(help="'nonnegative' or 'mixed' weights past the first layer.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset or .h5 file. [default: the circuit's]")] = None,
@@ -188,7 +191,7 @@ def align(
     from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
     from neurosim.run_file import Run
 
-    named = None if rule is None else rule_named(rule)
+    named = None if rule is None else rule_from_words(rule)
     measured = {}
     for path in runs:
         found = run_alignment(Run(path), rule=named, examples=examples, data_dir=data_dir, dataset=dataset)

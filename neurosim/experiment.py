@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from neurosim.datasets import Dataset, available_datasets, load_dataset
 from neurosim.errors import DataError, NeurosimError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.optimizers import Adam
-from neurosim.plasticity import PlasticityRule, rule_named
+from neurosim.plasticity import PlasticityRule
+from neurosim.rule_words import rule_from_words
 from neurosim.simulator import Simulator
 from neurosim.training import Trainer
 
@@ -41,7 +43,8 @@ class Experiment:
     Attributes:
         circuit: name of a ready-made circuit, or a ``.json`` file made by ``Circuit.to_json``.
         sign: ``"nonnegative"`` or ``"mixed"`` past the first layer; None for the circuit's own.
-        rule: rules by name: one for all groups, or ``"GROUP=NAME"`` for single ones; ``frozen`` freezes.
+        rule: rules in words, ``"gevb"`` or ``"dfa(limits=(0, 1))"``: one for all groups, or ``"GROUP=RULE"`` for single
+            ones; ``frozen`` freezes.
         dataset: a dataset's name or file; None for the one that the circuit is named after.
         epochs, batch_size, learning_rate, checkpoint_every: of training, with Adam.
         seed: from which every random stream derives.
@@ -113,7 +116,7 @@ class Experiment:
     @property
     def label(self) -> str:
         """A short name for files: circuit, sign, rules, seed."""
-        rules = [rule.replace("->", "-").replace("=", "-") for rule in self.rule]
+        rules = [re.sub(r"[^\w.+-]+", "-", rule.replace("->", "-")).strip("-") for rule in self.rule]
         return "-".join([Path(self.circuit).stem, *([self.sign] if self.sign else []), *rules, f"seed{self.seed}"])
 
     def build_circuit(self) -> Circuit:
@@ -130,13 +133,13 @@ class Experiment:
             circuit = Circuit.from_json(_text_of(Path(self.circuit)))
         else:
             circuit = load_circuit(self.circuit, **options)
-        everywhere = [rule for rule in self.rule if "=" not in rule]
+        asked = [_group_and_rule(words) for words in self.rule]
+        everywhere = [rule for group, rule in asked if group is None]
         if len(everywhere) > 1:
             raise ConfigError(f"one rule for all groups, or GROUP=RULE for single ones; got {', '.join(everywhere)}")
         for name in everywhere:
             circuit = circuit.with_rules(_rule(name), frozen_too=name != FROZEN)
-        single = [rule.rpartition("=") for rule in self.rule if "=" in rule]
-        circuit = circuit.with_rules({group: _rule(name) for group, _, name in single})
+        circuit = circuit.with_rules({group: _rule(rule) for group, rule in asked if group is not None})
         if self.epochs > 0 and all(group.rule is None for group in circuit.groups.values()):
             raise ConfigError("nothing would learn, because every group is frozen; give one a rule, or use --epochs 0")
         return circuit
@@ -196,5 +199,11 @@ def _text_of(path: Path) -> str:
         raise DataError(f"{path}: expected a readable text file, but {error}") from error
 
 
-def _rule(name: str) -> PlasticityRule | None:
-    return None if name == FROZEN else rule_named(name)
+def _group_and_rule(words: str) -> tuple[str | None, str]:
+    """``GROUP=RULE``, or a rule for all; a sign of equality in the brackets of hyperparameters is none."""
+    place = words.partition("(")[0].rfind("=")
+    return (None, words) if place < 0 else (words[:place], words[place + 1 :])
+
+
+def _rule(words: str) -> PlasticityRule | None:
+    return None if words.strip() == FROZEN else rule_from_words(words)

@@ -6,7 +6,7 @@ A factor is one thing that a comparison changes, a value is a word for it:
     gate            SignGate, FirstBinGate, ExternalGate, ...: any gate by its class
     code            onehot, binary, gray, error-correcting:LENGTH, each also with :LOSS, as in onehot:squared
     relaxation      tied; never (untied and left so); every N (untied, averaged every N steps); noise every N
-    rule            gevb, bp, ...: any rule that is installed
+    rule            gevb, bp, dfa(limits=(0, 1)), ...: any rule that is installed
 
 In a TOML file a value may also be a table of a class and its hyperparameters: ``gate = {type = "ExternalGate",
 spread = 1.0}``.
@@ -23,9 +23,10 @@ from neurosim.description import Description
 from neurosim.errors import UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.gates import Gate
-from neurosim.plasticity import PlasticityRule, rule_named
+from neurosim.plasticity import PlasticityRule
 from neurosim.readout import Binary, ErrorCorrecting, Gray, OneHot, Readout
 from neurosim.relaxation import NoiseRelaxation, Relaxation, WeightRelaxation
+from neurosim.rule_words import rule_from_words, split_words
 from neurosim.setting import Setting, applied
 from neurosim.vectorization import Temporal, Vectorization, vectorization_named
 
@@ -80,7 +81,7 @@ def _relaxation_of(word: str, circuit: Circuit) -> dict[str, Any]:
 
 
 def _rule_of(word: str, circuit: Circuit) -> dict[str, Any]:
-    return {"rule": rule_named(word)}
+    return {"rule": rule_from_words(word)}
 
 
 #: factor -> reads a word for it: what it sets in a Setting
@@ -155,7 +156,7 @@ def one_at_a_time(circuit: Circuit, vary: Sequence[str]) -> tuple[list[Setting],
     settings, same = [reference], []
     for text in vary:
         factor, equals, values = text.partition("=")
-        words = [word.strip() for word in values.split(",")]
+        words = split_words(values)
         if not equals or not all(words):
             raise ConfigError(f"--vary: expected FACTOR=VALUE,VALUE,... as in gate=SignGate,FirstBinGate; got {text!r}")
         for word in words:
