@@ -15,15 +15,16 @@ from typing import Any
 
 import torch
 from attrs import Attribute, field, frozen
-from torch import Tensor
 
 from neurosim import __version__
 from neurosim.circuit import Circuit
+from neurosim.comparison_rows import curve, final_code_errors, weight_differences
 from neurosim.comparison_table import Row, as_data, as_markdown
 from neurosim.datasets import Dataset
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
 from neurosim.observers import ProgressBar
 from neurosim.optimizers import SGD, Adam, Optimizer
+from neurosim.readout import OneHot
 from neurosim.recording import RunRecorder
 from neurosim.reproduction import write_whole
 from neurosim.run_file import Run
@@ -33,7 +34,6 @@ from neurosim.step_costs import StepCost, step_costs
 from neurosim.training import Trainer
 
 OPTIMIZERS = ("adam", "sgd")
-_COMPARED = ("weights/", "biases/")
 
 
 def folder_name(setting: str) -> str:
@@ -216,25 +216,24 @@ class Comparison:
     def _row(self, setting: Setting, cost: StepCost, failures: Mapping[tuple[str, int], str]) -> Row:
         reference, circuit = self.settings[0], self.circuits[setting.name]
         seeds = tuple(seed for seed in self.seeds if (setting.name, seed) not in failures)
+        paths = [self.path(setting, seed) for seed in seeds]
         pairs = [
-            (_parameters(self.path(reference, seed)), _parameters(self.path(setting, seed)))
-            for seed in seeds
+            (self.path(reference, seed), path)
+            for seed, path in zip(seeds, paths, strict=True)
             if (reference.name, seed) not in failures
         ]
-        found = [largest_difference(*pair) for pair in pairs]
-        comparable = [one for one in found if one is not None]
-        other = f"K = {circuit.K}" if circuit.K != self.circuits[reference.name].K else "other shapes"
+        simulator = self.simulator(setting, self.seeds[0])
         return Row(
             name=setting.name,
             components=circuit.K,
-            presentations=self.simulator(setting, self.seeds[0]).presentations,
+            presentations=simulator.presentations,
             seeds=seeds,
-            curves=tuple(_curve(self.path(setting, seed)) for seed in seeds),
+            curves=tuple(curve(path) for path in paths),
             cost=cost,
-            differences=tuple(value for value, _ in comparable),
-            differs_at=max(comparable)[1] if comparable else "",
-            incomparable=other if len(comparable) < len(found) else "",
+            bits=not isinstance(circuit.readout, OneHot),
+            code_errors=tuple(final_code_errors(simulator, path, self.dataset.test) for path in paths),
             failures=tuple(text for (name, _), text in failures.items() if name == setting.name),
+            **weight_differences(pairs, circuit.K, self.circuits[reference.name].K),
         )
 
     def _write(self, rows: Sequence[Row]) -> None:
@@ -286,36 +285,3 @@ class Comparison:
                 f"{path}: this run has trained {trained} epochs already, {self.epochs} are asked for; raise --epochs, "
                 "or name another folder with --out"
             )
-
-
-def _parameters(path: Path) -> dict[str, Tensor]:
-    return {key: tensor for key, tensor in Run(path).state().items() if key.startswith(_COMPARED)}
-
-
-def _curve(path: Path) -> tuple[float, ...]:
-    return tuple(round(100 * error, 6) for error in Run(path).epochs["test_error"].tolist())
-
-
-def largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> tuple[float, str] | None:
-    """The largest absolute difference of any number, and the name where it is; None where shapes differ.
-
-    Untied weights ``(K, *weight)`` are compared with a tied weight one by one.
-
-    Args:
-        one, other: by names such as ``weights/fc1->fc2``; the first part is left out of the answer.
-
-    Example:
-        >>> tied, untied = {"weights/a->b": torch.zeros(2)}, {"weights/a->b": torch.tensor([[0.0, 1.0], [3.0, 0.0]])}
-        >>> largest_difference(tied, untied)
-        (3.0, 'a->b')
-    """
-    largest = (0.0, "")
-    if one.keys() != other.keys():
-        return None
-    for key, tensor in one.items():
-        partner = other[key]
-        if partner.shape not in (tensor.shape, tensor.shape[1:]) and partner.shape[1:] != tensor.shape:
-            return None
-        value = float((tensor.double() - partner.double()).abs().max())
-        largest = max(largest, (value, key.partition("/")[2] if value else ""))
-    return largest

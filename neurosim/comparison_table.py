@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from neurosim.analysis.code_errors import CodeErrors
 from neurosim.step_costs import StepCost
 
 
@@ -26,6 +27,8 @@ class Row:
         differences: the largest absolute difference of a weight or bias to the reference's after training, by seed.
         differs_at: the group, or population of the bias, of the largest of all.
         incomparable: why there are none, such as ``"K = 4"``.
+        code_errors: of the last weights on the test set, by seed.
+        bits: whether each component of the output is a bit of a code, whose errors are told one by one.
         failures: runs that did not come to their end, and why.
     """
 
@@ -38,6 +41,8 @@ class Row:
     differences: tuple[float, ...] = ()
     differs_at: str = ""
     incomparable: str = ""
+    code_errors: tuple[CodeErrors, ...] = ()
+    bits: bool = False
     failures: tuple[str, ...] = ()
 
     @property
@@ -85,8 +90,10 @@ def as_markdown(rows: Sequence[Row], about: str) -> str:
         "| " + " | ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)) + " |"
         for cells in [_HEAD, tuple("-" * width for width in widths), *body]
     ]
+    coded = [f"- {row.name}: {_bit_errors(row)}" for row in rows if row.bits and row.code_errors]
+    by_bit = ["", "Errors (%) of every bit by itself, before a class is decoded:", *coded] if coded else []
     failures = [f"- FAILED {row.name}: {failure}" for row in rows for failure in row.failures]
-    return "\n".join([*lines, "", about, "", *_NOTES, *(["", *failures] if failures else [])]) + "\n"
+    return "\n".join([*lines, "", about, "", *_NOTES, *by_bit, *(["", *failures] if failures else [])]) + "\n"
 
 
 _NOTES = (
@@ -110,6 +117,19 @@ def _cells(row: Row, reference: bool) -> tuple[str, ...]:
         str(row.presentations),
         "0 (reference)" if reference and row.difference == 0 else difference_text(row),
     )
+
+
+def _bit_errors(row: Row) -> str:
+    """Every bit's error, and that of the coarse class where the code has one: mean ± standard deviation over seeds."""
+    bits = ", ".join(_mean_and_std(values) for values in zip(*(one.bits for one in row.code_errors), strict=True))
+    coarse = [one.coarse for one in row.code_errors if one.coarse is not None]
+    return bits + (f"; coarse class {_mean_and_std(coarse)}" if coarse else "")
+
+
+def _mean_and_std(fractions: Sequence[float]) -> str:
+    percent = [100 * fraction for fraction in fractions]
+    spread = f" ± {statistics.stdev(percent):.2f}" if len(percent) > 1 else ""
+    return f"{statistics.fmean(percent):.2f}{spread}"
 
 
 def difference_text(row: Row) -> str:

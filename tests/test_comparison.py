@@ -27,7 +27,9 @@ from neurosim import (
     Temporal,
     circuits,
 )
-from neurosim.comparison import Comparison, folder_name, largest_difference
+from neurosim.analysis.code_errors import CodeErrors
+from neurosim.comparison import Comparison, folder_name
+from neurosim.comparison_rows import largest_difference
 from neurosim.comparison_table import Row, as_markdown, difference_text
 from neurosim.datasets import load_dataset
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
@@ -236,7 +238,10 @@ def test_same_start_and_order(digits, tmp_path):
     assert 0 <= rows["in time"].difference < 1e-9 and rows["in time"].presentations == 4
     assert rows["BP"].difference > 1e-5 and rows["BP"].differs_at in small().groups
     assert rows["4 bits"].difference is None and rows["4 bits"].incomparable == "K = 4"
+    assert [row.bits for row in rows.values()] == [False] * 4 + [True] and rows["4 bits"].components == 4
     for row in rows.values():
+        assert [round(100 * one.classes, 6) for one in row.code_errors] == list(row.test_errors)
+        assert all(len(one.bits) == row.components and one.coarse is None for one in row.code_errors)
         assert row.seeds == (3, 5) and len(row.test_errors) == 2 and not row.failures
         assert row.cost.wall_seconds > 0 and row.cost.cpu_seconds > 0 and row.cost.peak_bytes > 0
     written = json.loads((tmp_path / "out" / "comparison.json").read_text())
@@ -353,6 +358,10 @@ def test_table_by_hand():
         ["wild", "10", "failed", "10.00", "20.00", "1.00", "1", "-"],
     ]
     assert lines[-1] == "- FAILED wild: seed 0: not finite" and "digits" in lines
+    errors = (CodeErrors((0.1, 0.2), 0.25, 0.1), CodeErrors((0.1, 0.4), 0.35, 0.3))
+    coded = attrs.evolve(ROWS[2], code_errors=errors, bits=True)
+    assert "- 4 bits: 10.00 ± 0.00, 30.00 ± 14.14; coarse class 20.00 ± 14.14" in as_markdown([coded], "").splitlines()
+    assert "every bit" not in as_markdown([attrs.evolve(coded, bits=False)], "")
     assert difference_text(attrs.evolve(ROWS[1], differences=(0.0,))) == "0"
 
 
