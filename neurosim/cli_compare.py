@@ -17,7 +17,7 @@ _CONFIG = "TOML file of these options and of [[setting]] tables; options given h
 _SEEDS = "How many seeds, from 0 on; or the seeds themselves, as in 0,2,5. [default: 1]"
 
 #: what a file may hold besides the settings of an experiment
-_OWN = ("seeds", "optimizer", "vary", "setting", "out", "data_dir")
+_OWN = ("seeds", "optimizer", "vary", "setting", "out", "data_dir", "jobs")
 _OF_AN_EXPERIMENT = (
     "circuit", "sign", "rule", "dataset", "epochs", "batch_size", "learning_rate", "device", "precision",
     "train_examples", "test_examples",
@@ -44,6 +44,7 @@ def compare(
         Path | None, typer.Option(envvar="NEUROSIM_DATA", help="Folder of datasets; downloads go there.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of runs and report. [default: comparison]")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores. [default: 1]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the folder; finished epochs stay.")] = False,
 ) -> None:
     """Train one circuit under several settings, from the same weights and data order, and set them side by side.
@@ -75,7 +76,7 @@ def compare(
         "vary": vary or None, "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset,
         "epochs": epochs, "seeds": seeds and read_seeds(seeds), "batch_size": batch_size, "optimizer": optimizer,
         "learning_rate": learning_rate, "device": device, "precision": precision, "train_examples": train_examples,
-        "test_examples": test_examples, "data_dir": data_dir and str(data_dir), "out": out and str(out),
+        "test_examples": test_examples, "data_dir": data_dir and str(data_dir), "out": out and str(out), "jobs": jobs,
     }  # fmt: skip
     table = read_table(config) if config else {}
     table |= {key: value for key, value in given.items() if value is not None}
@@ -101,6 +102,7 @@ def compare(
         learning_rate=experiment.learning_rate,
         precision=experiment.precision,
         device=experiment.device,
+        jobs=table.get("jobs", 1),
         resume=resume,
         remark=f"The circuit as it is has {', '.join(same)}." if same else "",
     )

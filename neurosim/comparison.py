@@ -29,6 +29,7 @@ from neurosim.recording import RunRecorder
 from neurosim.reproduction import write_whole
 from neurosim.run_file import Run
 from neurosim.setting import Setting, applied
+from neurosim.side_by_side import run_each
 from neurosim.simulator import Simulator
 from neurosim.step_costs import StepCost, step_costs
 from neurosim.training import Trainer
@@ -99,6 +100,7 @@ class Comparison:
             because the average of K local updates is 1 / K of their sum.
         learning_rate: of the optimizer.
         precision, device: as in :class:`~neurosim.simulator.Simulator`.
+        jobs: runs at a time, each in a process of its own; they share the cores.
         resume: take an existing folder; runs that are finished stay, others continue.
         remark: a line for the report.
 
@@ -130,6 +132,7 @@ class Comparison:
     learning_rate: float = field(default=3e-4, kw_only=True)
     precision: str = field(default="float32", kw_only=True)
     device: str = field(default="cpu", kw_only=True)
+    jobs: int = field(default=1, kw_only=True, validator=_one_or_more)
     resume: bool = field(default=False, kw_only=True)
     remark: str = field(default="", kw_only=True)
     #: setting -> the circuit with it
@@ -177,9 +180,11 @@ class Comparison:
             DataError: a run file in the folder that is of another comparison.
         """
         failures: dict[tuple[str, int], str] = {}
-        for seed in self.seeds:
-            for setting in self.settings:
-                say(f"{setting.name}, seed {seed}: {self._train(setting, seed, failures)}")
+        tasks = [(self, setting, seed) for seed in self.seeds for setting in self.settings]
+        for (_, setting, seed), answer, problem in run_each(_train, tasks, self.jobs, caught=SimulationError):
+            say(f"{setting.name}, seed {seed}: {answer or f'FAILED: {problem}'}")
+            if problem is not None:
+                failures[setting.name, seed] = f"seed {seed}: {problem}"
         costs = self.costs()
         rows = [self._row(setting, costs[setting.name], failures) for setting in self.settings]
         self._write(rows)
@@ -193,7 +198,13 @@ class Comparison:
         steps = {name: partial(simulator.learn, images, labels) for name, simulator in simulators.items()}
         return step_costs(steps, self.device)
 
-    def _train(self, setting: Setting, seed: int, failures: dict[tuple[str, int], str]) -> str:
+    def train(self, setting: Setting, seed: int) -> float:
+        """Train one setting from one seed, or go on where its run file ends; the last test error.
+
+        Raises:
+            DataError: the run file is of something else.
+            SimulationError: numbers that are no longer finite.
+        """
         path = self.path(setting, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         notes = {"setting": setting.to_dict()}
@@ -206,12 +217,7 @@ class Comparison:
             early_stop=False,
             observers=[RunRecorder(path, notes=notes, checkpoints="last", resume=path.exists()), ProgressBar()],
         )
-        try:
-            rows = trainer.run().epochs
-        except SimulationError as error:
-            failures[setting.name, seed] = f"seed {seed}: {error}"
-            return f"FAILED: {error}"
-        return f"test error {rows[-1].test_error:.2%} after epoch {len(rows)}"
+        return trainer.run().epochs[-1].test_error
 
     def _row(self, setting: Setting, cost: StepCost, failures: Mapping[tuple[str, int], str]) -> Row:
         reference, circuit = self.settings[0], self.circuits[setting.name]
@@ -285,3 +291,8 @@ class Comparison:
                 f"{path}: this run has trained {trained} epochs already, {self.epochs} are asked for; raise --epochs, "
                 "or name another folder with --out"
             )
+
+
+def _train(task: tuple[Comparison, Setting, int]) -> str:
+    comparison, setting, seed = task
+    return f"test error {comparison.train(setting, seed):.2%}"

@@ -7,25 +7,23 @@ The folder holds ``reproduction.json`` (what all its runs have in common), one r
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
 from attrs import field, frozen
 
 from neurosim import __version__
 from neurosim.datasets import load_dataset
-from neurosim.errors import DataError, NeurosimError
+from neurosim.errors import DataError
 from neurosim.observers import EpochRow, Observer, Training
 from neurosim.optimizers import Adam
 from neurosim.published import PublishedExperiment, published_experiments
 from neurosim.recording import RunRecorder
 from neurosim.run_file import Run
+from neurosim.side_by_side import run_each
 from neurosim.simulator import Simulator
 from neurosim.training import Trainer
 
@@ -145,7 +143,7 @@ class Reproduction:
         write_whole(self.record, json.dumps(about, indent=1) + "\n")
         arguments = [(task, self.settings, data_dir, device) for task in tasks]
         failed = []
-        for task, problem in _one_by_one(arguments) if jobs == 1 else _side_by_side(arguments, jobs):
+        for (task, *_), _, problem in run_each(run_task, arguments, jobs):
             if problem is not None:
                 failed.append(f"{task}: {problem}")
                 say(f"FAILED {failed[-1]}")
@@ -153,33 +151,9 @@ class Reproduction:
         return failed
 
 
-Argument = tuple[Task, Settings, Path | None, str]
-Outcome = tuple[Task, str | None]
-
-
-def _one_by_one(arguments: Sequence[Argument]) -> Iterator[Outcome]:
-    for one in arguments:
-        yield one[0], run_task(*one)
-
-
-def _side_by_side(arguments: Sequence[Argument], jobs: int) -> Iterator[Outcome]:
-    """In processes that are started afresh, because a forked one may hang in torch's threads."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
-        waiting = {pool.submit(run_task, *one): one[0] for one in arguments}
-        for done in as_completed(waiting):
-            error = done.exception()
-            yield waiting[done], done.result() if error is None else f"{type(error).__name__}: {error}"
-
-
-def run_task(task: Task, settings: Settings, data_dir: Path | None, device: str) -> str | None:
-    """Make or continue one run; returns what went wrong, as text, because not every error survives being sent."""
-    try:
-        trainer_for(task, settings, data_dir, device).run()
-    except NeurosimError as error:
-        return str(error)
-    return None
+def run_task(argument: tuple[Task, Settings, Path | None, str]) -> str:
+    """Make or continue one run."""
+    return trainer_for(*argument).run().reason
 
 
 def trainer_for(task: Task, settings: Settings, data_dir: Path | None, device: str = "cpu") -> Trainer:

@@ -269,11 +269,14 @@ def test_resumed_run_is_the_run_at_once(digits, tmp_path):
     whole = compared(digits, tmp_path / "whole", settings, epochs=2, seeds=(0, 1))
     for name in whole:
         assert attrs.evolve(parts[name], cost=COST) == attrs.evolve(whole[name], cost=COST)
+    two_at_a_time = compared(digits, tmp_path / "jobs", settings, epochs=2, seeds=(0, 1), jobs=2)
+    assert {name: row.curves for name, row in two_at_a_time.items()} == {name: whole[name].curves for name in whole}
     with pytest.raises(DataError, match=r"has trained 2 epochs already, 1 are asked for; raise --epochs"):
         compared(digits, tmp_path / "parts", settings, resume=True)
     others = [Setting("GEVB"), Setting("BP", gate=FirstBinGate())]
-    with pytest.raises(DataError, match=r"found other settings: circuit\.populations"):
-        compared(digits, tmp_path / "parts", others, epochs=2, resume=True)
+    for jobs in (1, 2):
+        with pytest.raises(DataError, match=r"found other settings: circuit\.populations"):
+            compared(digits, tmp_path / "parts", others, jobs=jobs, epochs=2, resume=True)
 
 
 def test_a_run_that_fails_does_not_stop_the_others(digits, tmp_path):
