@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from neurosim import cli
+from neurosim import Hierarchical, cli
+from neurosim.circuits import load
+from neurosim.cli_compare import read_table
+from neurosim.datasets import coarse_classes
+from neurosim.setting import applied
+from neurosim.setting_words import settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -128,3 +133,12 @@ def test_readme_commands(tmp_path, monkeypatch):
         assert experiment.build_circuit().groups
     paths = {path for experiment, path in seen if experiment.circuit == "mnist-fc"}
     assert len(paths) == 1, "the line that resumes must name the run of the line that trains"
+
+
+def test_compare_codes():
+    """The file's settings on its own circuit; the coarse classes it spells out are those of the dataset."""
+    table = read_table(ROOT / "examples" / "compare_codes.toml")
+    circuit = load(table["circuit"])
+    one_hot, bits, hierarchy = (applied(circuit, setting) for setting in settings_from(table["setting"], circuit))
+    assert one_hot == circuit and (one_hot.K, bits.K, hierarchy.K) == (10, 4, 4)
+    assert hierarchy.readout == Hierarchical(10, coarse_classes("cifar10")) and table["epochs"] == 5
