@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -23,7 +25,9 @@ def test_twenty_steps_without_a_warning(name: str) -> None:
     labels = torch.randint(10, shape[:1], generator=generator, device="cpu")
     before = {group: weight.clone() for group, weight in simulator.weights.items()}
     losses = [float(simulator.learn(images, labels).loss) for _ in range(STEPS)]
-    assert all(loss == loss for loss in losses) and losses[-1] < losses[0]
+    assert all(math.isfinite(loss) for loss in losses)
+    if not name.endswith("/dfa"):  # whose credit is at right angles to the gradient's at first: its loss may rise
+        assert losses[-1] < losses[0]
     for group, weight in simulator.weights.items():
         assert bool(weight.isfinite().all()) and not torch.equal(weight, before[group]), group
         if simulator.circuit.groups[group].sign == "nonnegative":
