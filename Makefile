@@ -32,6 +32,10 @@ help: ## list the targets
 demo: $(INSTALLED) ## install neurosim, train a small circuit, print its result and draw a picture
 	$(BIN)/neurosim train --overwrite
 
+.PHONY: gallery
+gallery: $(INSTALLED) ## draw the pictures of docs/gallery.md from files under results/
+	$(BIN)/python docs/make_gallery.py
+
 .PHONY: install
 install: $(INSTALLED) ## install neurosim into .venv, editable
 

@@ -5,7 +5,7 @@ root of the width. This script measures it on random networks, for i.i.d. weight
 breaks two of Eq. 15's assumptions and has a recurrence of its own.
 
 Run it:  python examples/width_theory.py                                   (seconds)
-         python examples/width_theory.py --largest 1024 --seeds 3 --json width_theory.json      (docs/theory.md)
+         python examples/width_theory.py --largest 8192 --seeds 3 --json width_theory.json      (docs/theory.md)
 """
 
 from __future__ import annotations
@@ -100,7 +100,9 @@ def main(largest: int = 512, seeds: int = 2, json_path: Path | None = None) -> d
     )
     ax.figure.savefig("width_theory.png", dpi=150)
     if json_path is not None:
-        json_path.write_text(json.dumps({"hidden": HIDDEN, "seeds": seeds, "settings": found}) + "\n", encoding="utf-8")
+        command = f"python examples/width_theory.py --largest {largest} --seeds {seeds} --json {json_path.name}"
+        about = {"command": command, "hidden": HIDDEN, "seeds": seeds}
+        json_path.write_text(json.dumps({**about, "settings": found}) + "\n", encoding="utf-8")
     return found
 
 

@@ -205,9 +205,11 @@ def align(
 
 @app.command("list")
 def list_(
-    what: Annotated[str | None, typer.Argument(help="'circuits', 'rules', 'datasets', 'experiments'.")] = None,
+    what: Annotated[
+        str | None, typer.Argument(help="'circuits', 'rules', 'datasets', 'experiments', 'figures'.")
+    ] = None,
 ) -> None:
-    """List circuits, rules with what their synapses must have access to, datasets, and published experiments."""
+    """List circuits, rules with what their synapses must have access to, datasets, published experiments, figures."""
     from neurosim.listing import LISTS
 
     if what is not None and what not in LISTS:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,38 +15,117 @@ import typer
 
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
+from neurosim.figure_names import NAMES, figure_lines
 
-#: named here too, so that `--help` loads neither h5py nor matplotlib; a test compares them
-NAMES = ("alignment", "learning-curves", "circuit", "weights", "updates", "receptive-fields")
 SUFFIXES = (".png", ".svg", ".pdf")
 _WHERE = "Picture: .png, .svg or .pdf. [default: FIGURE.png]"
+_FROM = "Run files, a folder of `neurosim reproduce`, or .json files of numbers."
+_NUMBERS = "Write the numbers too, a .json file that draws the figure again (figures of several runs)."
+_HELP = "\n".join(
+    [
+        "Draw a figure of recorded runs, with the paper's numbers where it has some.",
+        "",
+        "\b",
+        *figure_lines(),
+    ]
+)
 
 
 def plot(
-    figure: Annotated[str, typer.Argument(help=f"What to draw: {', '.join(NAMES)}.")],
-    runs: Annotated[list[Path], typer.Argument(help="Run files, or a folder of `neurosim reproduce`.")],
+    figure: Annotated[str, typer.Argument(help="What to draw, see above.")],
+    runs: Annotated[list[Path], typer.Argument(help=_FROM)],
     out: Annotated[Path | None, typer.Option(help=_WHERE)] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
+    numbers: Annotated[Path | None, typer.Option(help=_NUMBERS)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     dataset: Annotated[str | None, typer.Option(help="Dataset or .h5 file. [default: the run's]")] = None,
     data_dir: Annotated[Path | None, typer.Option(envvar="NEUROSIM_DATA", help="Folder of datasets.")] = None,
 ) -> None:
-    """Draw a figure of recorded runs, with the paper's numbers where it has some."""
     if figure not in NAMES:
         raise UnknownNameError("figure", figure, NAMES)
     place = out or Path(f"{figure}.png")
     if place.suffix not in SUFFIXES:
         raise ConfigError(f"--out {place}: expected a name that ends in {', '.join(SUFFIXES)}")
-    if place.exists() and not overwrite:
-        raise DataError(f"{place}: this file exists already; replace it with --overwrite, or name another with --out")
-    from neurosim.plotting import FIGURES, Options
-    from neurosim.run_series import find_runs
+    if numbers is not None and numbers.suffix != ".json":
+        raise ConfigError(f"--numbers {numbers}: expected a name that ends in .json")
+    for path in (place, numbers):
+        if path is not None and path.exists() and not overwrite:
+            option = "--out" if path is place else "--numbers"
+            raise DataError(f"{path}: this file exists already; replace it with --overwrite, or name another {option}")
+    from neurosim.plotting_series import Options
 
-    drawn = FIGURES[figure](find_runs(runs), Options(data_dir=data_dir, dataset=dataset))
+    options = Options(data_dir=data_dir, dataset=dataset)
+    if any(path.suffix == ".json" for path in runs):
+        drawn = from_numbers(figure, runs, numbers)
+    else:
+        drawn = from_runs(figure, runs, options, numbers)
     save(drawn, place)
     print(f"picture in {place}")
 
 
-def save(figure: Any, path: Path) -> None:
+plot.__doc__ = _HELP
+
+
+def from_numbers(figure: str, paths: Sequence[Path], numbers: Path | None = None) -> Any:
+    """Draw JSON files.
+
+    Raises:
+        DataError: the figure is not drawn from numbers, or other files are among them.
+    """
+    from neurosim.plotting_numbers import FROM_NUMBERS
+
+    others = [str(path) for path in paths if path.suffix != ".json"]
+    if figure not in FROM_NUMBERS:
+        raise DataError(f"'{figure}' is drawn from run files (.h5), not from numbers; name a run of `neurosim train`")
+    if others:
+        raise DataError(f"{', '.join(others)}: .json files of numbers and runs do not go into one figure")
+    if numbers is not None:
+        raise DataError(f"--numbers {numbers}: the numbers are in a file already, {', '.join(map(str, paths))}")
+    return FROM_NUMBERS[figure](paths)
+
+
+def from_runs(figure: str, paths: Sequence[Path], options: Any, numbers: Path | None = None) -> Any:
+    """Draw run files, and write the numbers behind them where a place for them is named.
+
+    Raises:
+        DataError: the figure is not drawn from runs, or its numbers are not written.
+    """
+    from neurosim.plotting import FIGURES, SERIES, lay_out, measure
+    from neurosim.run_series import find_runs
+    from neurosim.series_numbers import as_plain
+
+    if figure not in FIGURES:
+        raise DataError(
+            f"'{figure}' is drawn from a .json file of numbers, found {', '.join(map(str, paths))}; for 'width-theory' "
+            "`python examples/width_theory.py --json FILE.json` writes one"
+        )
+    if numbers is None:
+        return FIGURES[figure](find_runs(paths), options)
+    if figure not in SERIES:
+        raise DataError(f"--numbers {numbers}: numbers are written of {', '.join(SERIES)}; '{figure}' needs its run")
+    series = measure(figure, find_runs(paths), options)
+    drawn = lay_out(figure, series)
+    command = shlex.join(["neurosim", *sys.argv[1:]])
+    write_text(numbers, json.dumps({"command": command, **as_plain(series)}) + "\n")
+    print(f"numbers in {numbers}")
+    return drawn
+
+
+def write_text(path: Path, text: str) -> None:
+    """All or nothing.
+
+    Raises:
+        DataError: it cannot be written there.
+    """
+    from neurosim.reproduction import write_whole
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text)
+    except OSError as error:
+        raise DataError(f"{path}: the numbers cannot be written: {error}") from error
+
+
+def save(figure: Any, path: Path, dpi: int = 200) -> None:
     """Write a picture, all or nothing: what fails leaves the old file.
 
     Raises:
@@ -51,7 +134,7 @@ def save(figure: Any, path: Path) -> None:
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(beside, dpi=200)
+        figure.savefig(beside, dpi=dpi)
         beside.replace(path)
     except OSError as error:
         raise DataError(f"{path}: the picture cannot be written: {error}") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from neurosim.circuit_library import available_circuits
 from neurosim.datasets import available_datasets
+from neurosim.figure_names import figure_lines
 from neurosim.plasticity import Signal, available_rules
 from neurosim.published import published_experiments
 
@@ -62,6 +63,7 @@ LISTS: Mapping[str, Callable[[], list[str]]] = {
     "rules": rule_lines,
     "datasets": dataset_lines,
     "experiments": experiment_lines,
+    "figures": figure_lines,
 }
 
 

@@ -3,98 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-import numpy.typing as npt
-from attrs import frozen
 
 from neurosim.circuit import INPUT, Circuit
 from neurosim.errors import DataError, SimulationError
+from neurosim.paper_figures import PAPER_FIGURES, lay_out_paper_figure, runs_of
+from neurosim.plotting_series import (
+    Options,
+    lay_out_angles,
+    lay_out_curves,
+    listed,
+    mean_over_seeds,
+    measure_angles,
+    measure_curves,
+    without_checkpoints,
+)
 from neurosim.run_file import Run
-from neurosim.run_series import Series, collect, label
+from neurosim.run_series import collect, label
+from neurosim.series_numbers import ANGLES, CURVES
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from neurosim.analysis.credit_distribution import CreditSample
+
+__all__ = ["FIGURES", "SERIES", "Options", "lay_out", "mean_over_seeds", "measure"]
 
 #: how many units' receptive fields are shown: vector units (a row each), scalar units
 _ROWS, _SCALAR_UNITS = 8, 80
 
 
-@frozen
-class Options:
-    """Where the images are, for figures that need some.
-
-    Attributes:
-        data_dir: folder of datasets.
-        dataset: name or file, where it is not the name in the run.
-    """
-
-    data_dir: Path | None = None
-    dataset: str | None = None
+def measure(figure: str, runs: Sequence[Run], options: Options) -> list[Any]:
+    """The numbers behind a figure of several runs (one of ``SERIES``): :class:`Curves` or :class:`Angles`."""
+    chosen = runs_of(PAPER_FIGURES[figure], runs) if figure in PAPER_FIGURES else runs
+    return [*(measure_curves if SERIES[figure] == CURVES else measure_angles)(chosen, options)]
 
 
-def plot_alignment(runs: Sequence[Run], options: Options) -> Any:
-    """Figures 2 and 6: angle between credit and gradient over checkpoints, mean and deviation over seeds."""
-    from neurosim.figures.alignment import draw_alignment
-    from neurosim.figures.style import panels
-
-    chosen = [each for each in collect(runs) if not _is_exact(each.circuit)]
-    if not chosen:
-        raise DataError(
-            f"{_listed(runs)}: learned by BP, whose angle to the gradient is 0; name runs that learned by another rule"
-        )
-    for run in (run for each in chosen for run in each.runs):
-        if len(run.kept_epochs) < 2:
-            raise _without_checkpoints(run)
-    rows, columns = (
-        list(dict.fromkeys(names)) for names in zip(*((each.label, each.title) for each in chosen), strict=True)
-    )
-    figure, drawn = panels(len(rows) * len(columns), len(columns), (3.1, 2.7))
-    places = {(row, column): drawn.pop(0) for row in rows for column in columns}
-    for each in chosen:
-        ax = places.pop((each.label, each.title))
-        names, epochs, degrees, std = _angles(each, options)
-        theirs = each.published.angles if each.published is not None else ()
-        published = ([a.epoch for a in theirs], [a.degrees for a in theirs], [a.std for a in theirs])
-        draw_alignment(names, epochs, degrees, std, ax, published=published if theirs else None)
-        ax.set_title(f"{each.title}\n{each.label}, {each.seeds}", fontsize=8)
-    for spare in places.values():
-        spare.remove()
-    return figure
+def lay_out(figure: str, series: Sequence[Any]) -> Any:
+    """Draw such numbers, whether measured or read from a file."""
+    if figure in PAPER_FIGURES:
+        return lay_out_paper_figure(PAPER_FIGURES[figure], series)
+    return (lay_out_curves if SERIES[figure] == CURVES else lay_out_angles)(series)
 
 
-def plot_learning_curves(runs: Sequence[Run], options: Options) -> Any:
-    """Figures 4 and 5: test and train error over epochs, mean and deviation over seeds, a panel an architecture."""
-    from neurosim.figures.learning_curve import draw_learning_curves, legend_entries
-    from neurosim.figures.style import panels
-
-    for run in runs:
-        if not len(run.epochs):
-            raise DataError(f"{run.path}: holds no epoch yet; train it on with --resume")
-    chosen = collect(runs)
-    datasets = list(dict.fromkeys(str(run.attributes["dataset"]) for each in chosen for run in each.runs))
-    if len(datasets) > 1:
-        raise DataError(
-            f"{_listed(runs)}: runs on {' and '.join(datasets)}, whose errors do not compare; a figure for each"
-        )
-    titles = dict.fromkeys(each.title for each in chosen)
-    labels = dict.fromkeys(each.label for each in chosen)
-    known = any(each.published for each in chosen)
-    entries = legend_entries(labels, known)
-    figure, drawn = panels(len(titles), 3, (3.1, 3.0), extra=0.2 * (1 + len(entries) // 3), sharey=True)
-    for title, ax in zip(titles, drawn, strict=True):
-        here = [each for each in chosen if each.title == title]
-        marks = {each.label: each.published.test_error for each in here if each.published is not None}
-        curves = {each.label: mean_over_seeds([run.epochs for run in each.runs]) for each in here}
-        draw_learning_curves(curves, ax, published=marks, styled=labels, log=True, legend=False)
-        seeds = sorted({len(each.runs) for each in here})
-        span = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else here[0].seeds
-        ax.set_title(f"{title}, {span}", fontsize=8)
-        ax.label_outer()
-    figure.legend(handles=entries, loc="outside lower center", ncols=min(3, 1 + len(titles)), frameon=False, fontsize=7)
-    return figure
+def _of_series(figure: str) -> Callable[[Sequence[Run], Options], Any]:
+    return lambda runs, options: lay_out(figure, measure(figure, runs, options))
 
 
 def plot_circuit(runs: Sequence[Run], options: Options) -> Any:
@@ -111,7 +62,7 @@ def plot_weights(runs: Sequence[Run], options: Options) -> Any:
 
     run = _only(runs, "weights")
     if len(run.kept_epochs) < 2 or run.kept_epochs[0] != 0:
-        raise _without_checkpoints(run)
+        raise without_checkpoints(run)
     last = run.kept_epochs[-1]
     names = run.names("weights")
     figure, drawn = panels(len(names), 2 if len(names) == 4 else 3)
@@ -130,7 +81,7 @@ def plot_updates(runs: Sequence[Run], options: Options) -> Any:
 
     run = _only(runs, "updates")
     if not run.kept_epochs:
-        raise _without_checkpoints(run)
+        raise without_checkpoints(run)
     images, labels = first_examples(run, EXAMPLES, options.data_dir, options.dataset)
     simulator = simulator_of(run)
     put_back(simulator, run)
@@ -143,13 +94,53 @@ def plot_updates(runs: Sequence[Run], options: Options) -> Any:
     return _titled(figure, run, f"after epoch {run.kept_epochs[-1]}, first {len(labels)} training images")
 
 
+def plot_credits(runs: Sequence[Run], options: Options) -> Any:
+    """Histograms of each hidden population's credit on the first 128 training images beside BP's, first and last."""
+    from neurosim.analysis.credit_distribution import credit_distribution
+    from neurosim.analysis.run_alignment import EXAMPLES, first_examples, put_back, simulator_of
+    from neurosim.figures.style import panels
+
+    run = _only(runs, "credits")
+    if len(run.kept_epochs) < 2 or run.kept_epochs[0] != 0:
+        raise without_checkpoints(run)
+    images, labels = first_examples(run, EXAMPLES, options.data_dir, options.dataset)
+    simulator, ends = simulator_of(run), (0, run.kept_epochs[-1])
+    found = []
+    for epoch in ends:
+        put_back(simulator, run, epoch)
+        try:
+            found.append(credit_distribution(simulator, images, labels))
+        except SimulationError as error:
+            raise DataError(f"{run.path}: its credit cannot be measured: {error}") from error
+    figure, drawn = panels(2 * len(found[0]), 2, (3.8, 2.3), extra=0.3, sharex="row")
+    rows = [(name, epoch, sample[name]) for name in found[0] for epoch, sample in zip(ends, found, strict=True)]
+    for (name, epoch, sample), ax in zip(rows, drawn, strict=True):
+        when = f"after epoch {epoch}" if epoch else "before training"
+        _draw_credit(simulator.circuit, name, when, sample, ax)
+        if epoch:
+            ax.set_ylabel("")
+        if name != rows[-1][0]:
+            ax.set_xlabel("")
+    return _titled(figure, run, f"credit on the first {len(labels)} training images")
+
+
+def _draw_credit(circuit: Circuit, name: str, when: str, sample: CreditSample, ax: Any) -> None:
+    from neurosim.figures.credit_histogram import draw_credit_histogram
+
+    rule = next(type(group.rule).__name__ for group in circuit.into(name) if group.rule is not None)
+    draw_credit_histogram(sample.credit, sample.exact, ax, rule=rule)
+    words = [f"{sample.degrees:.1f}° apart", f"same sign {sample.same_sign:.1%}"]
+    words += [f"exact one 0: {sample.exact_zero:.1%}"] if sample.exact_zero else []
+    ax.set_title(f"{name}, {when}\n{', '.join(words)}", fontsize=8)
+
+
 def plot_receptive_fields(runs: Sequence[Run], options: Options) -> Any:
     """The last weights of the first units of the first layer as images of the input; local ones at the centre."""
     from neurosim.figures.receptive_fields import draw_receptive_fields
 
     run = _only(runs, "receptive-fields")
     if not run.kept_epochs:
-        raise _without_checkpoints(run)
+        raise without_checkpoints(run)
     circuit = Circuit.from_json(run.circuit_json)
     inputs = circuit.inputs
     if len(inputs) != 3 or inputs[0] not in (1, 3):
@@ -167,81 +158,28 @@ def plot_receptive_fields(runs: Sequence[Run], options: Options) -> Any:
     return ax.figure
 
 
-#: what `neurosim plot` knows
+#: figures of several runs, and what numbers they show
+SERIES: Mapping[str, str] = {
+    **{name: figure.kind for name, figure in PAPER_FIGURES.items()},
+    "alignment": ANGLES,
+    "learning-curves": CURVES,
+}
+#: what `neurosim plot` draws from run files
 FIGURES: Mapping[str, Callable[[Sequence[Run], Options], Any]] = {
-    "alignment": plot_alignment,
-    "learning-curves": plot_learning_curves,
-    "circuit": plot_circuit,
+    **{name: _of_series(name) for name in SERIES},
+    "credits": plot_credits,
     "weights": plot_weights,
     "updates": plot_updates,
     "receptive-fields": plot_receptive_fields,
+    "circuit": plot_circuit,
 }
-
-
-def mean_over_seeds(tables: Sequence[DataFrame]) -> DataFrame:
-    """Mean and standard deviation (n - 1) of the errors, over the epochs that all tables have.
-
-    Example:
-        >>> import pandas
-        >>> one = pandas.DataFrame({"epoch": [1, 2], "test_error": [0.25, 0.1], "train_error": [0.5, 0.2]})
-        >>> two = pandas.DataFrame({"epoch": [1], "test_error": [0.75], "train_error": [0.5]})
-        >>> mean_over_seeds([one, two])[["epoch", "test_error"]].values.tolist()
-        [[1.0, 0.5]]
-    """
-    import pandas
-
-    errors = ["test_error", "train_error"]
-    common = min(len(table) for table in tables)
-    values = np.stack([table[errors].to_numpy()[:common] for table in tables])
-    made = pandas.DataFrame(values.mean(axis=0), columns=errors)
-    made.insert(0, "epoch", tables[0]["epoch"].to_numpy()[:common])
-    if len(tables) > 1:
-        made[[f"{name}_std" for name in errors]] = values.std(axis=0, ddof=1)
-    return made
-
-
-def _angles(
-    series: Series, options: Options
-) -> tuple[list[str], list[int], npt.NDArray[np.float64], npt.NDArray[np.float64] | None]:
-    """Populations, epochs, and mean and deviation over seeds, at the checkpoints that all runs kept."""
-    from neurosim.analysis.run_alignment import run_alignment
-
-    measured: list[dict[int, dict[str, float]]] = []
-    for run in series.runs:
-        try:
-            found = run_alignment(run, data_dir=options.data_dir, dataset=options.dataset)
-        except SimulationError as error:
-            raise DataError(f"{run.path}: its alignment cannot be measured: {error}") from error
-        measured.append({each.epoch: each.degrees for each in found})
-    epochs = sorted(set.intersection(*(set(each) for each in measured)))
-    names = list(measured[0][epochs[0]])
-    values = np.array([[[each[epoch][name] for name in names] for epoch in epochs] for each in measured])
-    return names, epochs, values.mean(axis=0), values.std(axis=0, ddof=1) if len(values) > 1 else None
-
-
-def _is_exact(circuit: Circuit) -> bool:
-    """Whether everything that learns follows the gradient."""
-    return {type(group.rule).__name__ for group in circuit.groups.values() if group.rule is not None} == {"BP"}
+plot_alignment, plot_learning_curves = FIGURES["alignment"], FIGURES["learning-curves"]
 
 
 def _only(runs: Sequence[Run], figure: str) -> Run:
     if len(runs) != 1:
-        raise DataError(f"{_listed(runs)}: '{figure}' is a figure of one run, found {len(runs)}; name one run file")
+        raise DataError(f"{listed(runs)}: '{figure}' is a figure of one run, found {len(runs)}; name one run file")
     return runs[0]
-
-
-def _listed(runs: Sequence[Run]) -> str:
-    names = [str(run.path) for run in runs]
-    return ", ".join(names if len(names) < 4 else [*names[:2], f"... ({len(names)} runs)"])
-
-
-def _without_checkpoints(run: Run) -> DataError:
-    held = ", ".join(map(str, run.kept_epochs)) or "none"
-    return DataError(
-        f"{run.path}: expected the weights of checkpoints before and after learning, found those of epochs: {held}; "
-        "record with RunRecorder(..., checkpoints='all'), as `neurosim train` does, or with `neurosim reproduce "
-        "--checkpoints all`, and train at least one epoch"
-    )
 
 
 def _in_order(run: Run, names: Sequence[str]) -> list[str]:

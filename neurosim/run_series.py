@@ -103,13 +103,23 @@ def _series(runs: Sequence[Run], known: dict[str, PublishedExperiment]) -> Serie
             raise DataError(f"{seeds[seed].path} and {run.path}: both are seed {seed}, which must not count twice")
         seeds[seed] = run
     dataset = str(first.attributes["dataset"])
-    title = f"{_WRITTEN.get(dataset, dataset)}, {architecture(circuit)}"
+    title = f"{written(dataset)}, {architecture(circuit)}"
     return Series(tuple(runs), circuit, title, label(circuit), _published(first, circuit, known))
 
 
 def _setting(run: Run, name: str) -> object:
     value: object = run.config[name] if name in _IN_COMMON_CONFIG else run.attributes[name]
     return value
+
+
+def written(dataset: str) -> str:
+    """A dataset's name as papers write it.
+
+    Example:
+        >>> written("cifar10")
+        'CIFAR-10'
+    """
+    return _WRITTEN.get(dataset, dataset)
 
 
 def architecture(circuit: Circuit) -> str:

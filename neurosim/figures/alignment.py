@@ -31,7 +31,7 @@ def draw_alignment(
         std: of the same shape, their standard deviation; drawn as error bars.
         ax: axes to draw on.
         published: epochs, degrees and standard deviations that were published, drawn in light behind, as far as the
-            first checkpoint that is not before our last.
+            first checkpoint that is not before our last; all of them where there are none of ours.
 
     Returns:
         The matplotlib axes.
@@ -43,27 +43,30 @@ def draw_alignment(
     ax = axes(ax)
     at, angles = np.asarray(epochs, dtype=float), np.asarray(degrees, dtype=float)
     styles = line_styles(names)
-    end = max(float(at.max()), 1.0)
+    end = max(float(at.max()), 1.0) if at.size else 0.0
     ax.axhline(90, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
     if published is not None:
         theirs, their_angles, their_std = (np.asarray(part, dtype=float) for part in published)
         later = theirs[theirs >= end]
-        end = float(later[0]) if len(later) else end
+        end = float(later[0] if at.size else theirs.max()) if len(later) else end
         for number, name in enumerate(names):
             middle, spread, colour = their_angles[:, number], their_std[:, number], styles[name]["color"]
             ax.fill_between(theirs, middle - spread, middle + spread, color=colour, alpha=0.25, linewidth=0, zorder=1)
-            ax.plot(theirs, middle, color=colour, alpha=0.5, linewidth=0.8, zorder=1)
-    for number, name in enumerate(names):
+            ax.plot(theirs, middle, color=colour, alpha=0.5, linewidth=0.8, marker=".", markersize=4, zorder=1)
+    for number, name in enumerate(names if at.size else ()):
         bars = None if std is None else np.asarray(std, dtype=float)[:, number]
         ax.errorbar(at, angles[:, number], bars, label=name, capsize=2, linewidth=1.3, zorder=2, **styles[name])
     ax.set_xlim(-0.03 * end, 1.03 * end)
-    ax.set_ylim(0, 100)
+    highest = max([100.0, *(1.05 * angles[np.isfinite(angles)])])
+    ax.set_ylim(0, 1.28 * highest)  # room for the legend, where no angle is
     ax.set_yticks([0, 30, 60, 90])
     ax.set_xlabel("epoch")
     ax.set_ylabel("angle to the gradient (°)")
     ax.xaxis.get_major_locator().set_params(integer=True)
     plain(ax)
-    ax.legend(handles=_entries(styles, published is not None), frameon=False, fontsize=7)
+    entries = _entries(styles, published is not None)
+    loose = {"loc": "upper center", "ncols": 4, "handlelength": 1.4, "columnspacing": 1.0, "borderaxespad": 0.2}
+    ax.legend(handles=entries, frameon=False, fontsize=7, **loose)
     return ax
 
 

@@ -31,7 +31,7 @@ def draw_circuit(circuit: Circuit, ax: Any = None) -> Any:
     places = _places(circuit)
     columns = max(x for x, _ in places.values()) + 1
     rows = max(abs(y) for _, y in places.values()) * 2 + 1
-    ax = axes(ax, (max(4.0, 1.5 * columns), 1.2 + 1.1 * rows))
+    ax = axes(ax, (max(4.0, 1.5 * columns), 0.95 + 0.9 * rows))
     colours = _colours(circuit)
     for name in circuit.order:
         for group in circuit.into(name):
@@ -41,7 +41,7 @@ def draw_circuit(circuit: Circuit, ax: Any = None) -> Any:
         _box(ax, circuit, name, x, y)
     for label, colour in colours.items():
         ax.plot([], [], color=colour, label=label, linestyle="-" if label != "frozen" else ":")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.06), ncols=4, frameon=False, fontsize=8)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.1), ncols=4, frameon=False, fontsize=8)
     ax.set_title(f"K = {circuit.K}, {circuit.readout}".replace("'", ""), fontsize=9)
     skips = max([places[g.post][0] - places[g.pre][0] for g in circuit.groups.values()], default=1) - 1
     ax.set_xlim(-0.45, columns - 0.55)

@@ -76,7 +76,9 @@ def legend_entries(labels: Iterable[str], published: bool) -> list[Any]:
         Line2D([], [], color="0.3", linestyle="--", label="train"),
     ]
     if published:
-        entries.append(Line2D([], [], color="0.3", marker="<", linestyle="", label="published test error, at its end"))
+        entries.append(
+            Line2D([], [], color="0.3", marker="<", linestyle="", label="paper: test error at the end of its training")
+        )
     return entries
 
 

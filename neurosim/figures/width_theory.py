@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurosim.figures.style import BLACK, CYCLE, axes
+from neurosim.figures.style import BLACK, axes, line_styles, plain
 
 
 def draw_width_theory(
@@ -29,21 +29,24 @@ def draw_width_theory(
         >>> draw_width_theory([32, 64], {"a": [[0.2, 0.3], [0.1, 0.2]]}, {"a": [0.25, 0.18]}).get_xscale()
         'log'
     """
-    ax = axes(ax)
-    for number, (label, samples) in enumerate(measured.items()):
-        colour, values = CYCLE[number % len(CYCLE)], np.asarray(samples, dtype=np.float64).reshape(len(widths), -1)
-        ax.errorbar(
-            widths, values.mean(1), values.std(1), color=colour, label=label, fmt="o", markersize=4, linewidth=1
-        )
-        ax.plot(widths, np.asarray(predicted[label]), color=colour, linewidth=1)
+    ax = axes(ax, (6.2, 3.6))
+    styles = line_styles(measured)
+    for label, samples in measured.items():
+        style, values = styles[label], np.asarray(samples, dtype=np.float64).reshape(len(widths), -1)
+        ax.errorbar(widths, values.mean(1), values.std(1), label=label, linestyle="", linewidth=1, **style)
+        ax.plot(widths, np.asarray(predicted[label]), color=style["color"], linewidth=1)
     ends = np.array([widths[0], widths[-1]], dtype=np.float64)
     ax.plot(ends, 0.6 * (ends / ends[0]) ** -0.5 * _lowest(predicted), color=BLACK, linestyle=":", label="slope -1/2")
     ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
+    ax.set_yscale("log", subs=(2, 5))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}")
+    ax.tick_params(which="minor", labelsize=8)
     ax.set_xlabel("units of every hidden layer")
     ax.set_ylabel("relative standard deviation of credit")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(frameon=False, fontsize=8, title="points: measured, lines: theory", title_fontsize=8)
+    plain(ax)
+    title = "points: measured\nlines: theory"
+    ax.legend(frameon=False, fontsize=8, title=title, title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
 
 

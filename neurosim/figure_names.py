@@ -1,0 +1,33 @@
+"""The figures that `neurosim plot` draws, by name: known without loading h5py or matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: name -> what it shows; where it is a figure of the paper, under the paper's number
+DESCRIPTIONS: Mapping[str, str] = {
+    "figure-2": "Figure 2: alignment angles on CIFAR-10, GEVB and DFA in nonnegative networks",
+    "figure-4": "Figure 4: learning curves on MNIST, all experiments of Table 1",
+    "figure-5": "Figure 5: learning curves on CIFAR-10, all experiments of Table 2",
+    "figure-6": "Figure 6: alignment angles, mixed-sign networks on CIFAR-10 and all on MNIST",
+    "alignment": "alignment angles of any runs, as in Figures 2 and 6",
+    "learning-curves": "learning curves of any runs, as in Figures 4 and 5",
+    "width-theory": "Eq. 15 against measurement, from the JSON file of examples/width_theory.py",
+    "credits": "credit of a run's rule beside the exact credit, before and after training",
+    "weights": "weights of a run before and after training",
+    "updates": "updates that one batch makes to a run's last weights",
+    "receptive-fields": "first-layer weights of a run as images",
+    "circuit": "the circuit of a run: populations, synapse groups, rules and signs",
+}
+NAMES = tuple(DESCRIPTIONS)
+
+
+def figure_lines() -> list[str]:
+    """Name and meaning of every figure.
+
+    Example:
+        >>> figure_lines()[0]
+        'figure-2          Figure 2: alignment angles on CIFAR-10, GEVB and DFA in nonnegative networks'
+    """
+    width = max(map(len, NAMES))
+    return [f"{name.ljust(width)}  {text}" for name, text in DESCRIPTIONS.items()]

@@ -1,0 +1,187 @@
+"""Figures of several runs: their numbers written and drawn again, and the paper's figures panel by panel."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurosim.cli import app
+from neurosim.errors import DataError
+from neurosim.experiment import ConfigError
+from neurosim.figure_names import DESCRIPTIONS
+from neurosim.paper_figures import PAPER_FIGURES
+from neurosim.plotting import lay_out
+from neurosim.plotting_numbers import FROM_NUMBERS, plot_width_theory
+from neurosim.published import published_experiments
+from neurosim.series_numbers import ANGLES, CURVES, Angles, Curves, as_plain, read_series
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+RUNS = [RESULTS / "digits-gevb.h5", RESULTS / "digits-dfa.h5"]
+KNOWN = published_experiments()
+
+
+def plot(*arguments: object) -> None:
+    app(["plot", *map(str, arguments)], standalone_mode=False)
+
+
+def angles(name: str = "table2/fc/vectorized/nonnegative/gevb", label: str = "GEVB+, vectorized") -> Angles:
+    degrees = np.array([[[4.0, 9.0, 56.0], [20.0, 39.0, 69.0]]])
+    return Angles("CIFAR-10, fully connected", label, KNOWN[name], (0,), ("fc1", "fc2", "fc3"), (0, 5), degrees)
+
+
+def curves(name: str = "table1/fc/vectorized/nonnegative/gevb") -> Curves:
+    at, error = np.array([1.0, 2.0]), np.array([8.0, 4.0])
+    return Curves(
+        "MNIST, fully connected", "GEVB+, vectorized", KNOWN[name], (0, 1), (at,) * 2, (error,) * 2, (error,) * 2
+    )
+
+
+def drawn_lines(figure) -> list[list[float]]:
+    return [list(line.get_ydata()) for ax in figure.axes for line in ax.lines]
+
+
+@pytest.mark.parametrize("figure", ["alignment", "learning-curves"])
+def test_numbers_that_were_written_draw_the_same_figure(tmp_path, figure, capsys):
+    numbers = tmp_path / "new" / "numbers.json"
+    plot(figure, *RUNS, "--out", tmp_path / "runs.png", "--numbers", numbers)
+    assert capsys.readouterr().out.startswith(f"numbers in {numbers}\n")
+    plot(figure, numbers, "--out", tmp_path / "numbers.png")
+    assert (tmp_path / "runs.png").read_bytes() == (tmp_path / "numbers.png").read_bytes()
+    assert json.loads(numbers.read_text())["figure"] == figure
+    numbers.write_text("mine")
+    with pytest.raises(DataError, match="numbers.json: this file exists already; .* or name another with --numbers"):
+        plot(figure, *RUNS, "--out", tmp_path / "other.png", "--numbers", numbers)
+    assert numbers.read_text() == "mine" and not (tmp_path / "other.png").exists()
+
+
+def test_what_was_published_is_found_again_by_name(tmp_path):
+    path = tmp_path / "numbers.json"
+    path.write_text(json.dumps(as_plain([angles()])))
+    (read,) = read_series([path], ANGLES)
+    assert read.published is angles().published or read.published == angles().published
+    assert np.array_equal(read.degrees, angles().degrees) and read.epochs == (0, 5)
+    path.write_text(json.dumps(as_plain([curves()])))
+    (read,) = read_series([path], CURVES)
+    assert read.published == curves().published and [list(e) for e in read.test_error] == [[8.0, 4.0]] * 2
+
+
+@pytest.mark.parametrize("name", PAPER_FIGURES)
+def test_experiments_of_the_papers_figures_exist_and_are_described(name):
+    figure = PAPER_FIGURES[name]
+    assert set(figure.experiments) <= set(KNOWN)
+    assert DESCRIPTIONS[name].startswith(figure.title.partition(":")[0] + ":")
+
+
+def test_figures_4_and_5_show_every_cell_of_the_tables():
+    shown = {*PAPER_FIGURES["figure-4"].experiments, *PAPER_FIGURES["figure-5"].experiments}
+    assert shown == set(KNOWN)
+
+
+def test_figures_2_and_6_show_every_experiment_with_published_angles():
+    shown = {*PAPER_FIGURES["figure-2"].experiments, *PAPER_FIGURES["figure-6"].experiments}
+    assert {name for name, each in KNOWN.items() if each.angles} <= shown
+
+
+def test_a_papers_figure_has_ours_and_the_papers_and_says_what_is_missing():
+    figure = lay_out("figure-2", [angles()])
+    assert [ax.get_title() for ax in figure.axes] == [
+        "CIFAR-10, fully connected\nGEVB+, vectorized, 1 seed",
+        "CIFAR-10, fully connected\nDFA+, conventional, the paper's alone",
+    ]
+    assert [4.0, 20.0] in drawn_lines(figure)
+    published = KNOWN["table2/fc/conventional/nonnegative/dfa"].angles
+    assert [each.degrees[0] for each in published] in drawn_lines(figure)
+    assert figure.get_supxlabel().startswith("not drawn: convolutional and locally connected")
+    figure.canvas.draw()
+
+
+def test_panels_of_curves_without_runs_have_the_papers_marks():
+    figure = lay_out("figure-4", [curves()])
+    assert len(figure.axes) == 6
+    assert figure.axes[0].get_title() == "fully connected, vectorized, 2 seeds"
+    for name in ("table1/lc/conventional/mixed/dfa", "table1/conv/vectorized/mixed/bp"):
+        assert [KNOWN[name].test_error] in drawn_lines(figure)
+    assert "no run here" in [text.get_text() for text in figure.axes[1].texts]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[:6] == ["GEVB+", "GEVB", "BP+", "BP", "DFA+", "DFA"]
+
+
+def test_more_than_four_curves_are_split_by_units():
+    many = [
+        Curves("x, dense", f"rule{n}, {units}", None, (0,), *[(np.array([1.0, 2.0]),)] * 3)
+        for units in ("vectorized", "conventional")
+        for n in range(3)
+    ]
+    assert [ax.get_title() for ax in lay_out("learning-curves", many).axes] == [
+        "x, dense, vectorized, 1 seed",
+        "x, dense, conventional, 1 seed",
+    ]
+
+
+def test_runs_of_other_experiments_are_refused_with_how_to_record(tmp_path):
+    with pytest.raises(
+        DataError, match=r"Figure 2: .* none of the 2 runs is one of those; record them with .* --table 2"
+    ):
+        plot("figure-2", *RUNS, "--out", tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"Figure 2: .* none of the 1 series is one of those"):
+        lay_out("figure-2", [angles("table2/fc/vectorized/mixed/gevb")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_do_not_fit(tmp_path):
+    def refused(match: str, *arguments: object) -> None:
+        with pytest.raises(DataError, match=match):
+            plot(*arguments, "--out", tmp_path / "a.png")
+        assert not (tmp_path / "a.png").exists()
+
+    numbers = RESULTS / "figure-4.json"
+    refused("'weights' is drawn from run files", "weights", numbers)
+    refused("h5: .json files of numbers and runs do not go into one figure", "learning-curves", numbers, RUNS[0])
+    refused(
+        "'width-theory' is drawn from a .json file of numbers, found .*h5; .*width_theory.py", "width-theory", RUNS[0]
+    )
+    refused("expected the numbers of 'alignment', found learning-curves", "alignment", numbers)
+    refused("expected the numbers of 'alignment', found none of a figure", "alignment", RESULTS / "speed.json")
+    refused("named more than once|found more than once", "learning-curves", numbers, numbers)
+    refused("the numbers are in a file already", "figure-4", numbers, "--numbers", tmp_path / "b.json")
+    refused("numbers are written of .*; 'weights' needs its run", "weights", RUNS[0], "--numbers", tmp_path / "b.json")
+    refused(
+        "speed.json: expected the numbers of `python examples/width_theory.py", "width-theory", RESULTS / "speed.json"
+    )
+    refused("a figure of one file, found 2", "width-theory", RESULTS / "width_theory.json", RESULTS / "speed.json")
+    refused("missing.json: expected a JSON file of numbers", "alignment", tmp_path / "missing.json")
+    refused("on MNIST and CIFAR-10, whose errors do not compare", "learning-curves", numbers, RESULTS / "figure-5.json")
+    with pytest.raises(ConfigError, match=r"--numbers b.txt: expected a name that ends in .json"):
+        plot("alignment", RUNS[0], "--numbers", "b.txt")
+
+
+@pytest.mark.parametrize("kind", [CURVES, ANGLES])
+@pytest.mark.parametrize("change", [{"seeds": [0, 1, 2]}, {"epochs": [[1]]}, {"label": None, "epochs": 3}])
+def test_damaged_numbers(tmp_path, kind, change):
+    data = as_plain([curves() if kind == CURVES else angles()])
+    data["series"][0] |= change
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    with pytest.raises(DataError, match="a.json: not the numbers that `neurosim plot --numbers` writes"):
+        read_series([tmp_path / "a.json"], kind)
+
+
+def test_width_theory_is_the_first_layer_of_the_file():
+    path = RESULTS / "width_theory.json"
+    data = json.loads(path.read_text())["settings"]["uniform, random gates"]
+    figure = plot_width_theory([path])
+    (ax,) = figure.axes
+    predicted = [each[0] for each in data["predicted_by_width_layer"]]
+    measured = np.array(data["measured_by_width_seed_layer"])[..., 0].mean(1)
+    assert predicted in drawn_lines(figure)
+    assert np.array_equal(ax.containers[0].lines[0].get_ydata(), measured)
+    assert ax.get_legend().get_texts()[-1].get_text() == "on-off, paired gates"
+
+
+def test_figures_from_numbers_are_drawn_from_the_committed_files():
+    for name in PAPER_FIGURES:
+        figure = FROM_NUMBERS[name]([RESULTS / f"{name}.json"])
+        assert figure.get_suptitle() == PAPER_FIGURES[name].title
