@@ -50,7 +50,9 @@ def plot(
     for path in (place, numbers):
         if path is not None and path.exists() and not overwrite:
             option = "--out" if path is place else "--numbers"
-            raise DataError(f"{path}: this file exists already; replace it with --overwrite, or name another {option}")
+            raise DataError(
+                f"{path}: this file exists already; replace it with --overwrite, or name another with {option}"
+            )
     from neurosim.plotting_series import Options
 
     options = Options(data_dir=data_dir, dataset=dataset)

@@ -43,7 +43,8 @@ def test_shares_of_signs_of_a_rule_per_component():
     circuit = network((1, 8, 8), [], (12, 8), rule=DFA(limits=(0.0, 1.0)), conventional=True)
     sample = measured(Simulator(circuit))["fc1"]
     seen = sample.exact != 0
-    assert sample.credit.shape == sample.exact.shape == (32, 12)
+    assert sample.credit.shape == sample.exact.shape and sample.exact.shape[1] == 12
+    assert len(sample.exact) <= 32, "images whose exact credit is 0 everywhere are left out"
     assert abs(sample.same_sign - (sample.credit * sample.exact > 0)[seen].mean()) < 1e-12
     assert 0.2 < sample.same_sign < 0.8
 

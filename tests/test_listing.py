@@ -50,4 +50,4 @@ def test_experiments_and_circuits() -> None:
     assert [line.split()[0] for line in lines] == list(published_experiments())
     assert lines[0].split() == "table1/fc/vectorized/nonnegative/gevb test error 1.87 %".split()
     assert all(len(line.split()) > 3 for line in circuit_lines())
-    assert set(LISTS) == {"circuits", "rules", "datasets", "experiments"}
+    assert set(LISTS) == {"circuits", "rules", "datasets", "experiments", "figures"}
