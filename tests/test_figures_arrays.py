@@ -62,7 +62,7 @@ def test_learning_curves_with_spread_and_published_marks():
     marks = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines[4:]]
     assert [error for _, error in marks] == [9.0, 9.1]
     assert marks[0][0] != marks[1][0], "marks that would hide each other stand side by side"
-    assert ax.get_legend().get_texts()[-1].get_text() == "published test error, at its end"
+    assert ax.get_legend().get_texts()[-1].get_text() == "paper: test error at the end of its training"
 
 
 def test_a_label_looks_the_same_in_every_panel_and_differs_from_others():
