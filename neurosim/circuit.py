@@ -323,8 +323,8 @@ class Circuit:
 
         Raises:
             CircuitError: a population without input or without a way to the output, an ambiguous bias rule, a rule
-                that cannot apply; in time, a gate or rule that cannot be computed bin by bin, and for the causal order
-                a gate, loss or rule that looks ahead.
+                that cannot apply; in time, an untied group, a gate or rule that cannot be computed bin by bin, and for
+                the causal order a gate, loss or rule that looks ahead.
         """
         chosen = vectorization_named(vectorization)
         refuse_incomplete(self)

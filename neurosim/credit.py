@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
-import torch
 from attrs import define, field, frozen
 from torch import Tensor
 
@@ -34,7 +33,6 @@ class Presentation:
         rerun: noise by population -> losses ``(batch,)`` of a pass in which it is added to the pre-activations while
             the gates stay as they are.
         redraw: a redrawn pathway and a group -> this step's constants.
-        component: in vectorization in time the one that activity, error and target are of, where they are of one bin.
     """
 
     circuit: Circuit
@@ -48,7 +46,6 @@ class Presentation:
     noise: Callable[[str, str], Tensor]
     rerun: Callable[[Mapping[str, Tensor]], Tensor]
     redraw: Callable[[Feedback, str], Tensor]
-    component: int | None = None
 
     def gated(self, population: str, credit: Tensor) -> Tensor:
         """``credit`` times the gate, the signal at the pre-activations; a linear population passes everything."""
@@ -109,8 +106,6 @@ class Pathways:
             arriving = self.seen.gated(group.post, signal(feedback, group.post))
             if synapses.untied:
                 arriving = self.seen.per_component(group.post, arriving)
-                if weight is not None and self.seen.component is not None:
-                    weight = weight[self.seen.component].unsqueeze(0)
             carried = synapses.transpose(weight, arriving)
             if total is not None and total.ndim != carried.ndim:
                 total, carried = (self.seen.per_component(population, part) for part in (total, carried))
@@ -264,13 +259,14 @@ class Credits:
         """Whether this credit has been computed."""
         return (population, rule) in self._found
 
-    def keep(self, slices: Sequence[Credits]) -> None:
-        """Take over the credits per unit that were found for the slices of this batch."""
-        for key, first in slices[0]._found.items():
-            if first is None:
-                self._found[key] = None
-            elif first.ndim == 1 + len(self.seen.circuit.populations[key[0]].shape):
-                self._found[key] = torch.cat([part._found[key] for part in slices])  # type: ignore[misc]
+    @property
+    def broadcasts(self) -> frozenset[tuple[str, PlasticityRule]]:
+        """Population and rule of the credits found so far that are 1 at every unit, and so take no memory."""
+        return frozenset(key for key, credit in self._found.items() if credit is None)
+
+    def keep(self, broadcasts: Iterable[tuple[str, PlasticityRule]]) -> None:
+        """Take over from the slices of this batch that these credits are broadcasts."""
+        self._found |= dict.fromkeys(broadcasts)
 
     def release(self) -> None:
         """Keep the credits found so far and nothing else."""

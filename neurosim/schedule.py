@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING
 
-import networkx as nx
 from attrs import frozen
 
 from neurosim.errors import CircuitError
@@ -26,29 +25,14 @@ class CreditTime(Enum):
     IN_BIN = "in every bin anew, from the activity of that bin"
 
 
-def credit_time(circuit: Circuit, population: str, rule: PlasticityRule, untied: bool = False) -> CreditTime:
-    """When the credit of ``rule`` at ``population`` is computed, for an untied group or for anything else there.
+def credit_time(circuit: Circuit, population: str, rule: PlasticityRule) -> CreditTime:
+    """When the credit of ``rule`` at ``population`` is computed.
 
     Credit per unit, ``d_mu = c e_mu``, is a factor of the whole eligibility. At the output that holds for every rule.
-    In an untied group every ``a_mu`` changes synapses of its own, and so has to meet ``c e_mu`` in its bin, and so does
-    credit that travels back through one, which is another number in every bin.
     """
-    if population == "output":
-        return CreditTime.IN_BIN if untied else CreditTime.LAST_BIN
-    per_component = rule.form(circuit) is CreditForm.PER_COMPONENT
-    if not (per_component or untied or _crosses_untied(circuit, population, rule)):
+    if population == "output" or rule.form(circuit) is not CreditForm.PER_COMPONENT:
         return CreditTime.LAST_BIN
-    if rule.needs:
-        return CreditTime.IN_BIN
-    return CreditTime.OUTCOME if per_component or rule.uses & {Signal.SCALAR, Signal.NOISE} else CreditTime.IN_BIN
-
-
-def _crosses_untied(circuit: Circuit, population: str, rule: PlasticityRule) -> bool:
-    """Whether credit that travels layer by layer comes through an untied group."""
-    if not rule.pathways and Signal.WEIGHTS not in rule.uses:
-        return False
-    after = nx.descendants(circuit.graph, population) | {population}
-    return any(group.untied and group.pre in after for group in circuit.groups.values())
+    return CreditTime.IN_BIN if rule.needs else CreditTime.OUTCOME
 
 
 @frozen
@@ -94,8 +78,7 @@ def schedule(circuit: Circuit) -> Schedule:
 
 
 def _waits_for_outcome(circuit: Circuit, population: Population, rule: PlasticityRule) -> bool:
-    untied = any(group.untied and group.rule == rule for group in circuit.into(population.name))
-    time = credit_time(circuit, population.name, rule, untied)
+    time = credit_time(circuit, population.name, rule)
     return time is CreditTime.OUTCOME or (time is CreditTime.IN_BIN and Signal.SCALAR in rule.uses)
 
 
@@ -110,6 +93,11 @@ def refuse_order(circuit: Circuit, causal: bool) -> None:
 
 
 def _impossible(circuit: Circuit) -> Iterator[str]:
+    if untied := [f"'{name}'" for name, group in circuit.groups.items() if group.untied]:
+        yield (
+            f"untied: {', '.join(untied)}; in time one neuron has one synapse onto another, and its weight would have "
+            f"to change from bin to bin; use sharing='tied', or vectorization='group' for K synapses side by side"
+        )
     for name, population in circuit.populations.items():
         gate = population.gate
         if gate is not None and not gate.causal and type(gate).gather is Gate.gather:

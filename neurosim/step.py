@@ -28,7 +28,7 @@ class Step:
         updates: group, or ``"bias of POPULATION"``, to the update: a gradient, which the optimizer descends. Of a
             step made by ``learn`` they are valid until the next one.
         activity: what the forward pass kept.
-        credits: every credit that the updates were made of.
+        credits: every credit that the updates were made of; of a step of learning in time, broadcasts only.
     """
 
     circuit: Circuit
@@ -64,8 +64,8 @@ class Step:
 
         Raises:
             UnknownNameError: no such population, or one that gets no credit.
-            SimulationError: no rule reaches it; or another rule's credit is asked of a step whose weights have
-                changed since (use ``Simulator.probe``).
+            SimulationError: no rule reaches it; or the weights have changed since the step, and it holds no such
+                credit: another rule's, or, in vectorization in time, one per unit (use ``Simulator.probe``).
         """
         receiving = [p.name for p in self.circuit.populations.values() if not p.scalar and p.relay_of is None]
         if population not in receiving:
@@ -80,8 +80,8 @@ class Step:
             rule = rules[0]
         if self._applied and not self.credits.has(population, rule):
             raise SimulationError(
-                f"the credit of {rule} at '{population}' was not part of this step, and its weights have changed "
-                f"since; use probe(images, labels).credit('{population}', {rule})"
+                f"the credit of {rule} at '{population}' was not part of this step (or, in time bins, was not kept), "
+                f"and its weights have changed since; use probe(images, labels).credit('{population}', {rule})"
             )
         credit = self.credits.of(population, rule)
         if credit is not None:

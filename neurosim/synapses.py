@@ -58,10 +58,10 @@ class Synapses:
     def drive_in_bin(self, a: Float[Tensor, "batch ..."], component: int) -> Float[Tensor, "batch ..."]:
         """What the group adds to one component of the pre-activation, ``(batch, *post)`` from ``(batch, *pre)``.
 
-        From scalar units and in an untied group the component has synapses of its own, else it uses the shared ones.
+        From scalar units the component has synapses of its own, else it uses the shared ones. Not of an untied group.
         """
         weight = self.weight
-        if weight is not None and (self.unshared or self.untied):
+        if weight is not None and self.unshared:
             weight = weight[component]
         operand = self._operand(a)
         return self.group.connectivity.forward(self._weight_operand(weight), operand, self.pre.shape).to(a.dtype)
@@ -142,10 +142,7 @@ class Synapses:
         out: Tensor,
         fresh: bool,
     ) -> None:
-        """Add to ``out`` what :meth:`update_per_unit` would write; where ``fresh``, overwrite it.
-
-        Not of an untied group, whose components meet the postsynaptic factor each by itself.
-        """
+        """Add to ``out`` what :meth:`update_per_unit` would write; where ``fresh``, overwrite it. Of tied groups."""
         maps, shape = self.group.connectivity, self.pre.shape
         left, right = self._operand(post), self._operand(pre)
         if self.unshared:
@@ -163,14 +160,14 @@ class Synapses:
     ) -> None:
         """Add ``sum_b d_mu G a_mu`` of one component to ``out``; where ``fresh``, its first component replaces it.
 
-        Where components have synapses of their own, to those of this one.
+        From scalar units, to the component's own synapses. Not of an untied group.
 
         Args:
             post: ``d_mu G``, ``(batch, *post)``.
             pre: ``a_mu`` ``(batch, *pre)``, from scalar units ``x``.
         """
         maps, left, right = self.group.connectivity, self._operand(post), self._operand(pre)
-        if self.unshared or self.untied:
+        if self.unshared:
             maps.accumulate(left, right, self.pre.shape, out[component], fresh)
         else:
             maps.accumulate(left, right, self.pre.shape, out, fresh and component == 0)

@@ -3,8 +3,7 @@
 The eligibility of a synapse between vector units is ``sum_mu c G a_mu e_mu`` (Section 7.1). Gate and credit per unit
 are the same in all bins, so of an example only ``sum_mu a_mu e_mu`` has to be kept, one trace per presynaptic unit; it
 grows in every bin by that bin's activity and error, and meets the postsynaptic ``c G`` after the last bin. Where credit
-differs between components, or where every component has synapses of its own, ``d_mu G a_mu`` is added to the update in
-every bin.
+differs between components, ``d_mu G a_mu`` is added to the update in every bin.
 """
 
 from __future__ import annotations
@@ -12,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 from torch import Tensor
 
 from neurosim.circuit import OUTPUT, Circuit
 from neurosim.credit import Credits, Presentation
-from neurosim.errors import SimulationError
 from neurosim.forward import Activity
 from neurosim.plasticity import NEEDS, PlasticityRule
 from neurosim.populations import Population
@@ -86,11 +84,14 @@ class TemporalUpdates:
         self.circuit, self._pass, self._updates = circuit, run, updates
         self._learning = _all_learning(circuit, synapses)
         late = [learning for learning in self._learning if learning.time is CreditTime.LAST_BIN]
-        self._late, self._early = late, [learning for learning in self._learning if learning not in late]
+        self._early = [learning for learning in self._learning if learning not in late]
+        # output first: credit is then there no earlier than it is used, and traces no longer
+        self._late = sorted(late, key=lambda learning: circuit.order.index(learning.post.name), reverse=True)
+        self._last_use = {learning.pre: learning.name for learning in self._late}
         self._traced = sorted({learning.pre for learning in late if learning.pre is not None})
         self._needs: dict[str, set[str]] = {need: set() for need in NEEDS}
         for learning in self._early:
-            for need in learning.rule.needs if learning.post.name != OUTPUT else ():  # exact there, whatever the rule
+            for need in learning.rule.needs:
                 self._needs[need].add(learning.post.name)
         wanted = {*self._traced, *self._needs["activation"], *(e.pre for e in self._early if e.pre is not None)}
         self._show = run.plan({OUTPUT})
@@ -109,12 +110,13 @@ class TemporalUpdates:
             out: learning group or ``"bias of ..."`` to a tensor of the weight's shape, overwritten.
 
         Returns:
-            What is known of the whole batch afterwards, no activity among it, and the credits per unit.
+            What is known of the whole batch afterwards, neither activity nor credit per unit among it, because all
+            examples' together would be as large as the rest of a step.
         """
-        lessons, found = [], []
+        lessons, broadcasts = [], frozenset[tuple[str, PlasticityRule]]()
         for examples in self._pass.slices(images):
             lesson = self._begin(images[examples], target[examples], examples, len(images))
-            found.append(self._teach(lesson, present, out))
+            broadcasts = self._teach(lesson, present, out)
             if not self._advancing:
                 lesson.stimulus = Stimulus({})
             lessons.append(lesson)
@@ -125,7 +127,7 @@ class TemporalUpdates:
         activity = Activity(output, gates={name: torch.cat([part[name] for part in gates]) for name in gates[0]})
         seen = present(activity, target, error, losses, slice(0, len(images)), len(images))
         credits = self._updates.credits(seen)
-        credits.keep(found)
+        credits.keep(broadcasts)
         return seen, credits
 
     def _begin(self, images: Tensor, target: Tensor, examples: slice, whole: int) -> Lesson:
@@ -137,13 +139,16 @@ class TemporalUpdates:
         )
         return Lesson(self._pass.begin(images), target, examples, whole, *unknown)
 
-    def _teach(self, lesson: Lesson, present: Present, out: Mapping[str, Tensor]) -> Credits:
-        """All presentations of some examples; the credits per unit that they led to."""
+    def _teach(
+        self, lesson: Lesson, present: Present, out: Mapping[str, Tensor]
+    ) -> frozenset[tuple[str, PlasticityRule]]:
+        """All presentations of some examples; which credits were broadcasts."""
         self._pass.settle(lesson.stimulus)
         known: dict[tuple[str, PlasticityRule], Tensor] = {}
         if self._pass.schedule.outcome:
             for component, now in self._pass.present(lesson.stimulus, self._show):
                 lesson.output[:, component] = now.activations[OUTPUT]
+                del now
             self._judge(lesson)
             known = self._known_before(lesson, present)
         for component, now in self._pass.present(lesson.stimulus, self._learn):
@@ -153,13 +158,12 @@ class TemporalUpdates:
             if self._early:
                 posts = known | self._known_in_bin(lesson, component, now, present)
                 self._update_in_bin(lesson, component, now, posts, out)
+            del now  # or two bins would be there at once
         if not self._pass.schedule.outcome:
             lesson.losses = self.circuit.readout.losses_of(lesson.output.flatten(1), lesson.target)
         credits = self._updates.credits(self._seen(lesson, present))
         self._update_after(lesson, credits, out)
-        credits.release()
-        lesson.traces.clear()
-        return credits
+        return credits.broadcasts
 
     # -- loss and error ------------------------------------------------------------------------------------------
 
@@ -189,8 +193,7 @@ class TemporalUpdates:
     def _known_in_bin(
         self, lesson: Lesson, component: int, now: Bin, present: Present
     ) -> dict[tuple[str, PlasticityRule], Tensor]:
-        """``d G`` ``(batch, 1, *units)`` of rules that look at activity, and of untied synapses, of which there is one
-        bin's."""
+        """``d G`` ``(batch, 1, *units)`` of rules that look at activity, of which there is one bin's."""
         this = slice(component, component + 1)
         activity = Activity(
             lesson.output[:, this],
@@ -200,13 +203,13 @@ class TemporalUpdates:
         )
         target, error = lesson.target[:, this], lesson.error[:, this]
         seen = present(activity, target, error, lesson.losses, lesson.examples, lesson.whole)
-        return self._known(evolve(seen, component=component), CreditTime.IN_BIN)
+        return self._known(seen, CreditTime.IN_BIN)
 
     def _known(self, seen: Presentation, time: CreditTime) -> dict[tuple[str, PlasticityRule], Tensor]:
-        """``d G`` per component, ``c e G`` where credit is per unit, of what is computed at this time."""
+        """``d G`` of what is computed at this time."""
         credits = self._updates.credits(seen)
         wanted = dict.fromkeys((early.post.name, early.rule) for early in self._early if early.time is time)
-        return {(name, rule): seen.per_component(name, credits.gated(name, rule)) for name, rule in wanted}
+        return {(name, rule): credits.gated(name, rule) for name, rule in wanted}
 
     # -- eligibility and updates ---------------------------------------------------------------------------------
 
@@ -246,12 +249,6 @@ class TemporalUpdates:
         error = lesson.error.flatten(1)
         for learning in self._late:
             post, target = credits.gated(learning.post.name, learning.rule), out[learning.name]
-            if post.ndim > 1 + len(learning.post.shape):
-                raise SimulationError(
-                    f"the credit of {learning.rule} at '{learning.post.name}' came back through untied synapses, one "
-                    f"number per component, but the rule does not declare that it listens to a pathway: list it in "
-                    f"pathways, or Signal.WEIGHTS in uses"
-                )
             if learning.synapses is None:
                 total = target.view(len(target), -1)
                 total.addmm_(error.t(), per_bias(post, learning.post).flatten(1), beta=0 if lesson.fresh else 1)
@@ -259,13 +256,15 @@ class TemporalUpdates:
             pre = learning.synapses.group.pre
             grown = lesson.traces[pre] if learning.pre is not None else lesson.stimulus.scalars[pre]
             learning.synapses.accumulate_per_unit(post, grown, error, target, lesson.fresh)
+            if learning.pre is not None and self._last_use[learning.pre] == learning.name:
+                del lesson.traces[learning.pre]
 
 
 def _all_learning(circuit: Circuit, synapses: Mapping[str, Synapses]) -> list[Learning]:
     populations, found = circuit.populations, []
     for name, group in circuit.groups.items():
         if group.rule is not None:
-            time = credit_time(circuit, group.post, group.rule, group.untied)
+            time = credit_time(circuit, group.post, group.rule)
             found.append(Learning(name, populations[group.post], group.rule, synapses[name], time))
     for name, population in populations.items():
         if (rule := circuit.bias_rule(name)) is not None:

@@ -45,7 +45,8 @@ class Temporal(Vectorization):
 
     In bin mu the input neurons of component mu are active, biases are the currents of that bin, and the output is
     component mu of the network's output. A synapse's eligibility ``sum_mu G a_mu e_mu`` grows bin by bin, so that
-    with the same gates and weights the update is that of :class:`Group`, up to rounding.
+    with the same gates and weights the update is that of :class:`Group`, up to rounding. One neuron has one synapse
+    onto another, the same in all bins; so circuits with untied groups, K weights a pair, are refused.
 
     Args:
         order: ``"replay"``: the stimulus is presented as often as it takes until gates and errors are known; once for

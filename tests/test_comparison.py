@@ -61,14 +61,15 @@ def compared(digits, folder: Path, settings, **options) -> dict[str, Row]:
 
 def test_parts_go_where_they_belong():
     relaxation = Relaxation(every=3)
-    setting = Setting("all", "temporal", FirstBinGate(), Binary(10), "untied", relaxation, BP())
+    setting = Setting("all but time", None, FirstBinGate(), Binary(10), "untied", relaxation, BP())
     circuit = applied(small(), setting)
-    assert circuit.K == 4 and circuit.readout == Binary(10) and setting.runs_as == Temporal()
+    assert circuit.K == 4 and circuit.readout == Binary(10)
     assert {p.gate for p in circuit.populations.values()} == {None, FirstBinGate()}
     assert {g.rule for g in circuit.groups.values()} == {BP()}
     assert {name: g.relaxation for name, g in circuit.groups.items()} == {
         "input->fc1": None, "fc1->fc2": relaxation, "fc2->output": relaxation,
     }  # fmt: skip
+    assert Setting("in time", "temporal").runs_as == Temporal()
 
 
 def test_what_is_not_given_stays():
@@ -91,6 +92,7 @@ def test_what_is_not_given_stays():
         (Setting("s", relaxation=Relaxation()), "add sharing='untied'"),
         (Setting("s", sharing="tied", relaxation=Relaxation()), "use sharing='untied', or leave out relaxation="),
         (Setting("s", vectorization=Temporal("causal")), "setting 's': "),
+        (Setting("s", "temporal", sharing="untied"), "setting 's': vectorization in time: untied: 'fc1->fc2'"),
         (Setting("s", gate=ExternalGate(context=[[1.0, 2.0]])), "setting 's': population 'fc1': ExternalGate(context"),
     ],
 )
