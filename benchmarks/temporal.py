@@ -2,18 +2,21 @@
 
     python benchmarks/temporal.py --circuits mnist-fc mnist-conv --components 10 100 --out results/temporal.json
 
-For every circuit and K, with a one-hot readout of K classes, two variants:
+For every circuit, rule and K, with a one-hot readout of K classes, two variants:
 
 - `causal`: FirstBinGate and squared loss, one presentation;
 - `replay`: SignGate and cross-entropy, presented until gates and errors are known.
 
 `memory` is the highest sum of the tensors that torch allocated during a step, beyond weights, updates and the
-optimizer's state (as in memory.py); `seconds` is processor time of a step, in turns with its rival in one process.
+optimizer's state (as in memory.py); the images as floating-point numbers are counted. `seconds` is processor time of a
+step, in turns with its rival in one process.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,31 +26,33 @@ import torch
 from machine import load_average, machine_facts, quick_options, write_json
 from rounds import pairwise, spread
 
-from neurosim import SGD, Binary, Circuit, FirstBinGate, OneHot, SignGate, Simulator, Temporal, circuits
+from neurosim import BP, GEVB, SGD, Binary, Circuit, FirstBinGate, OneHot, SignGate, Simulator, Temporal, circuits
 from neurosim.gates import Gate
+from neurosim.plasticity import PlasticityRule
 from neurosim.readout import Readout
 from neurosim.step_costs import allocated_peak
 
 BATCH, QUICK_BATCH = 128, 8
+RULES: dict[str, PlasticityRule] = {"GEVB": GEVB(), "BP": BP()}
 VARIANTS: dict[str, tuple[Gate, str]] = {
     "causal": (FirstBinGate(), "squared"),
     "replay": (SignGate(), "cross_entropy"),
 }
 
 
-def circuit_of(name: str, components: int, variant: str, quick: bool) -> Circuit:
-    """A ready-made circuit with another readout and other gates."""
+def circuit_of(name: str, rule: str, components: int, variant: str, quick: bool) -> Circuit:
+    """A ready-made circuit with another rule and readout and other gates."""
     gate, loss = VARIANTS[variant]
     data = circuits.load(name, **quick_options(name) if quick else {}).to_dict()
     readout: Readout = OneHot(components, loss) if components > 1 else Binary(2)  # one bin: both modes do the same
     data |= {"readout": readout.to_dict(), "K": components}
     data["populations"] = [p | {"gate": gate.to_dict()} if p.get("gate") else p for p in data["populations"]]
-    return Circuit.from_dict(data)
+    return Circuit.from_dict(data).with_rules(RULES[rule])
 
 
-def measure(name: str, components: int, variant: str, rounds: int, quick: bool) -> dict[str, Any]:
+def measure(name: str, rule: str, components: int, variant: str, rounds: int, quick: bool) -> dict[str, Any]:
     """One comparison, in this process."""
-    circuit, batch = circuit_of(name, components, variant, quick), QUICK_BATCH if quick else BATCH
+    circuit, batch = circuit_of(name, rule, components, variant, quick), QUICK_BATCH if quick else BATCH
     generator = torch.Generator(device="cpu").manual_seed(0)
     images = torch.randint(256, (batch, *circuit.inputs), generator=generator, dtype=torch.uint8, device="cpu")
     labels = torch.randint(max(2, components), (batch,), generator=generator, device="cpu")
@@ -93,25 +98,30 @@ def summary(title: str, found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Vectorization in time against all components side by side.")
     parser.add_argument("--circuits", nargs="+", default=["mnist-fc", "mnist-conv", "mnist-lc"], metavar="NAME")
+    parser.add_argument("--rules", nargs="+", choices=list(RULES), default=list(RULES))
     parser.add_argument("--components", nargs="+", type=int, default=[10, 100], metavar="K")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="JSON file for the numbers, replaced")
+    parser.add_argument("--add", action="store_true", help="keep what --out holds of other measurements")
     parser.add_argument("--quick", action="store_true", help="tiny circuits: does it run?")
     arguments = parser.parse_args()
+    if arguments.add and not arguments.out:
+        parser.error("--add: nothing to add to without --out")
     torch.set_num_threads(arguments.threads)
     report: dict[str, Any] = {"machine": machine_facts(), "batch": QUICK_BATCH if arguments.quick else BATCH}
-    report |= {"memory_unit": "bytes", "measured": {}}
-    for name in arguments.circuits:
-        for components in arguments.components:
-            for variant in arguments.variants:
-                title = f"{name}, K = {components}, {variant}"
-                found = measure(name, components, variant, arguments.rounds, arguments.quick)
-                report["measured"][title] = found
-                print(summary(title, found), flush=True)
-                if arguments.out:
-                    write_json(arguments.out, report)
+    report |= {"seed": 0, "memory_unit": "bytes", "measured": {}}
+    if arguments.add and arguments.out.exists():
+        report["measured"] = json.loads(arguments.out.read_text(encoding="utf-8"))["measured"]
+    cases = itertools.product(arguments.circuits, arguments.rules, arguments.components, arguments.variants)
+    for name, rule, components, variant in cases:
+        title = f"{name}, {rule}, K = {components}, {variant}"
+        found = measure(name, rule, components, variant, arguments.rounds, arguments.quick)
+        report["measured"][title] = found | {"rounds": arguments.rounds}
+        print(summary(title, found), flush=True)
+        if arguments.out:
+            write_json(arguments.out, report)
 
 
 if __name__ == "__main__":

@@ -78,14 +78,17 @@ def test_memory_runs(tmp_path):
 
 def test_temporal_runs(tmp_path):
     out = tmp_path / "temporal.json"
-    run_script("temporal.py", "--circuits", "mnist-fc", "--components", "1", "4", "--rounds", "1", "--out", out)
+    common = ("--circuits", "mnist-fc", "--rounds", "1", "--out", out)
+    run_script("temporal.py", *common, "--rules", "GEVB", "--components", "1", "4")
+    run_script("temporal.py", *common, "--rules", "BP", "--components", "4", "--variants", "causal", "--add")
     refuse_places(out.read_text())
     found = json.loads(out.read_text())["measured"]
     assert {title: each["presentations"] for title, each in found.items()} == {
-        "mnist-fc, K = 1, causal": 1,
-        "mnist-fc, K = 1, replay": 1,
-        "mnist-fc, K = 4, causal": 1,
-        "mnist-fc, K = 4, replay": 4,
+        "mnist-fc, GEVB, K = 1, causal": 1,
+        "mnist-fc, GEVB, K = 1, replay": 1,
+        "mnist-fc, GEVB, K = 4, causal": 1,
+        "mnist-fc, GEVB, K = 4, replay": 4,
+        "mnist-fc, BP, K = 4, causal": 1,
     }
     for each in found.values():
         assert min(each["memory"].values()) > 0
