@@ -95,6 +95,42 @@ def test_temporal_runs(tmp_path):
         assert each["time_ratio"]["min"] > 0
 
 
+def test_agreement_runs(tmp_path):
+    out = tmp_path / "agreement.json"
+    shown = run_script("temporal_agreement.py", "--out", out)
+    refuse_places(out.read_text())
+    report = json.loads(out.read_text())
+    assert "a gate flips in" in shown
+    assert {title.split(", ")[-1] for title in report["refused"]} == {"kickback"}
+    for title, case in report["cases"].items():
+        assert ("replay_causal" in case) <= ("SignGate" not in title)
+        assert (
+            case["group_temporal"]["largest_weight_change"] > 1e-4 > case["group_temporal"]["largest_weight_difference"]
+        )
+        assert "replay_causal" not in case or case["replay_causal"]["largest_weight_difference"] == 0.0
+
+
+def test_scaling_runs(tmp_path):
+    out, picture = tmp_path / "scaling.json", tmp_path / "new" / "scaling.png"
+    run_script("scaling.py", "--sweeps", "classes", "--rounds", "2", "--out", out)
+    run_script("scaling.py", "--sweeps", "components", "--rounds", "2", "--out", out, "--add")
+    refuse_places(out.read_text())
+    sweeps = json.loads(out.read_text())["sweeps"]
+    assert {sweep: list(sizes) for sweep, sizes in sweeps.items()} == {"components": ["1", "3"], "classes": ["3", "5"]}
+    components = {name: found["K"] for name, found in sweeps["classes"]["5"].items()}
+    assert components == {
+        "one-hot, side by side": 5, "one-hot, in time": 5, "binary, side by side": 3, "binary, in time": 3,
+    }  # fmt: skip
+    costs = sweeps["components"]["3"]
+    assert [cost["presentations"] for cost in costs.values()] == [1, 1, 4]
+    for cost in costs.values():
+        assert len(cost["seconds"]) == 2 and min(cost["seconds"]) > 0 and cost["memory"] > 0
+        assert cost["parameters"] == 4 * (3 * 784 * 8 + 8 * 6 + 6 + 3 * (8 + 6 + 1))
+    before = out.read_bytes()
+    run_script("scaling.py", "--out", out, "--draw", "--figure", picture)
+    assert picture.read_bytes().startswith(b"\x89PNG") and out.read_bytes() == before
+
+
 @pytest.mark.parametrize("name", ["digits-fc", *NAMES, "cifar10-fc", "cifar10-conv", "cifar10-lc"])
 @pytest.mark.parametrize("sign", ["nonnegative", "mixed"])
 def test_baseline_learns_as_the_simulator_does(benchmark, name, sign):

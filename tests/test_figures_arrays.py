@@ -12,6 +12,7 @@ from neurosim.errors import DataError
 from neurosim.figures.alignment import draw_alignment
 from neurosim.figures.learning_curve import draw_learning_curves
 from neurosim.figures.receptive_fields import draw_receptive_fields
+from neurosim.figures.scaling import draw_scaling
 from neurosim.figures.style import line_styles, panels
 from neurosim.figures.update_histogram import draw_update_histogram
 from neurosim.figures.weight_histogram import draw_weight_histogram
@@ -23,6 +24,7 @@ DRAWN = {
     "learning curves": lambda ax: draw_learning_curves({"GEVB+": TABLE}, ax, published={"GEVB+": 9.0}, log=True),
     "weights": lambda ax: draw_weight_histogram([0.0, 1.0], [0.5, 2.0], ax),
     "updates": lambda ax: draw_update_histogram([0.0, -1.0], ax),
+    "scaling": lambda ax: draw_scaling([1, 2], {"a": [[1.0, 2.0], [3.0, 5.0]], "b": [1.0, np.nan]}, ax),
     "receptive fields": lambda ax: draw_receptive_fields(RANDOM.normal(size=(2, 3, 1, 4, 5)), ax),
 }
 
@@ -93,6 +95,19 @@ def test_update_histogram_has_a_bin_centred_on_zero_and_says_how_many_are_zero()
     assert [text.get_text() for text in ax.texts] == ["50.0% exactly 0"]
     assert not draw_update_histogram([1.0, 2.0]).texts
     draw_update_histogram(np.zeros(3)).figure.canvas.draw()
+
+
+def test_scaling_draws_medians_and_the_range_of_the_rounds():
+    measured = {"group": [[1.0, 3.0, 2.0], [8.0, 4.0, 5.0]], "time": [7.0, np.nan]}
+    ax = draw_scaling([10, 1000], measured, xlabel="classes", ylabel="MiB")
+    group, time = ax.containers
+    assert group.lines[0].get_xydata().tolist() == [[10, 2], [1000, 5]]
+    assert [segment[:, 1].tolist() for segment in group.lines[2][0].get_segments()] == [[1, 3], [4, 8]]
+    assert time.lines[0].get_xydata().tolist() == [[10, 7]], "what was not measured is not drawn"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["10", "1,000"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("classes", "MiB")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["group", "time"]
+    assert draw_scaling([1, 2], measured, legend=False).get_legend() is None
 
 
 def test_receptive_fields_lie_in_a_grid_of_units_and_components():
