@@ -50,10 +50,21 @@ def draw_scaling(
     ax.set_xscale("log", base=10 if max(sizes) / min(sizes) == 100 else 2)
     ax.set_xticks(sizes, [f"{size:,}" for size in sizes], minor=False)
     ax.minorticks_off()
-    ax.set_yscale("log")
+    _label_decades(ax)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     plain(ax)
     if legend:
         ax.legend(frameon=False, fontsize=8)
     return ax
+
+
+def _label_decades(ax: Any) -> None:
+    """A logarithmic axis labelled in plain numbers, at 1, 2 and 5 as well where there are few decades."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 200 * low else (1.0,)))
+    ax.yaxis.set_major_formatter("{x:,g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
