@@ -10,13 +10,14 @@ from pathlib import Path
 
 import attrs
 from attrs import frozen
+from scipy.special import stdtrit
 
 from neurosim.published import PublishedExperiment, published_experiments
 from neurosim.reproduction import Reproduction, Settings, stopped_early, write_whole
 from neurosim.run_file import Run
 
-#: a difference counts as more than run-to-run spread from so many standard errors on
-STANDARD_ERRORS = 2.0
+#: a difference counts as more than run-to-run spread where chance alone would exceed it in so few cases
+SIGNIFICANCE = 0.05
 
 
 @frozen
@@ -95,9 +96,15 @@ class Cell:
 
     @property
     def exceeds_spread(self) -> bool | None:
-        """Whether the difference is more than two standard errors; None where one run cannot tell."""
+        """Whether the difference is more than chance would make of equal networks; None where one run cannot tell.
+
+        The spread is known from our n runs alone, so the limit is Student's t with n - 1 degrees of freedom: 12.7
+        standard errors for two runs, 2.8 for five.
+        """
         error = self.standard_error
-        return None if error is None else abs(self.difference) > STANDARD_ERRORS * error
+        if error is None:
+            return None
+        return abs(self.difference) > float(stdtrit(len(self.runs) - 1, 1 - SIGNIFICANCE / 2)) * error
 
 
 def cells(folder: Reproduction, experiments: Mapping[str, PublishedExperiment]) -> list[Cell]:
@@ -159,7 +166,9 @@ def _notes(table: Sequence[Cell]) -> list[str]:
         "deviation over runs; and the mean of the last three epochs. FULL: as many runs as published, each over all",
         f"epochs or stopped at a checkpoint without a training error ({protocols or 'none here'}); short: less.",
         "",
-        f"Differences beyond {STANDARD_ERRORS:g} standard errors, s sqrt(1/n + 1/published runs), s our spread:",
+        f"Differences beyond run-to-run spread: Student's t at {SIGNIFICANCE:.0%}, n - 1 degrees of freedom (12.7",
+        "standard errors for two runs, 2.8 for five); standard error s sqrt(1/n + 1/published runs), s our spread.",
+        "A short cell differs from the published one in its epochs too.",
         *names(
             lambda cell: cell.exceeds_spread is True,
             lambda cell: f"{cell.difference:+.2f} percentage points, standard error {cell.standard_error:.2f}",

@@ -97,12 +97,13 @@ def bias_name(population: str) -> str:
 def needed(circuit: Circuit) -> Keep:
     """What a step of learning will use of a forward pass: presynaptic activity of learning groups, and gates."""
     looked_at: dict[str, set[str]] = {need: set() for need in NEEDS}
-    for population, rule in rules_by_population(circuit):
+    rules = rules_by_population(circuit)  # a population may have several, and each may look further
+    for population, rule in rules:
         for need in rule.needs:
             looked_at[need].add(population.name)
     presynaptic = {group.pre for group in circuit.groups.values() if group.rule is not None}
-    learning = {population.name: rule for population, rule in rules_by_population(circuit)}
-    look_further = any(rule.uses & {Signal.FEEDBACK, Signal.NOISE} for rule in learning.values())
+    learning = {population.name for population, _ in rules}
+    look_further = any(rule.uses & {Signal.FEEDBACK, Signal.NOISE} for _, rule in rules)
     return Keep(
         activations=frozenset(presynaptic | looked_at["activation"]),
         gates=frozenset(circuit.populations if look_further else learning),

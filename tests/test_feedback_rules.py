@@ -217,6 +217,23 @@ def test_four_rules_in_one_circuit_are_what_they_are_alone():
     assert float(mixed.score(images, labels)[0]) < 0.7 * before
 
 
+@pytest.mark.parametrize("rule", [BP(), FA(), NodePerturbation()], ids=lambda rule: type(rule).__name__)
+def test_two_rules_in_one_population_look_as_far_as_either(rule):
+    """GEVB needs no gate below a population, the other rule needs all of them, frozen groups' included."""
+    circuit = Circuit(5, OneHot(4))
+    circuit.population("side", 8, gate=SignGate())
+    circuit.connect("input", "side", Dense())
+    circuit.population("a", 8, gate=SignGate(), bias_rule=GEVB())
+    circuit.connect("input", "a", Dense(), rule=rule)
+    circuit.connect("side", "a", Dense(), rule=GEVB())
+    circuit.population("b", 6, gate=SignGate())
+    circuit.connect("a", "b", Dense())
+    circuit.connect("b", "output", Dense())
+    kinds = {"precision": "float64", "optimizer": Adam(0.01)}
+    learned, watched = Simulator(circuit, **kinds).learn(*data()), Simulator(circuit, **kinds).probe(*data())
+    assert largest_difference(learned.updates, watched.updates) < 1e-14
+
+
 def test_feedback_runs_through_frozen_groups_and_is_shared():
     circuit = simulator_for(FA(), "dense, vector").circuit.with_rules({"h1->h2": None})
     simulator = Simulator(circuit)

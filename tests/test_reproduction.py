@@ -194,6 +194,8 @@ def test_a_cell_by_hand() -> None:
     assert cell.exceeds_spread is False and not cell.full_protocol
     far = Cell(experiment(), (measured(0, 3.5), measured(1, 3.6)))
     assert far.exceeds_spread is True
+    near = Cell(experiment(), (measured(0, 2.3), measured(1, 2.5)))  # 2.8 standard errors: nothing, for two runs
+    assert near.exceeds_spread is False
 
 
 def test_a_single_run_has_no_spread() -> None:

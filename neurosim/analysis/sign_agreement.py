@@ -72,8 +72,9 @@ def compare_signs(update: Tensor, gradient: Tensor) -> SignAgreement:
         )
     left, right = torch.sign(update), torch.sign(gradient)
     places = ((left != 0) & (left == right), left * right < 0, (left == 0) & (right != 0), (left != 0) & (right == 0))
-    counts = [int(place.sum()) for place in places]
-    return SignAgreement(*counts, both_zero=update.numel() - sum(counts))
+    agree, disagree, only_gradient, only_update = (int(place.sum()) for place in places)
+    both_zero = update.numel() - (agree + disagree + only_gradient + only_update)
+    return SignAgreement(agree, disagree, only_gradient, only_update, both_zero)
 
 
 def sign_agreement(
