@@ -25,7 +25,7 @@ def rule_from_words(words: str) -> PlasticityRule:
 
     Example:
         >>> rule_from_words("dfa(limits=(0, 1))")
-        DFA(limits=(0.0, 1.0))
+        DFA(limits=(0.0, 1.0), name='dfa')
     """
     name, bracket, rest = words.strip().partition("(")
     if not bracket:
