@@ -27,6 +27,9 @@ app = typer.Typer(
 )
 
 
+_VECTORIZATION = "How the K components run: 'group', 'temporal', 'temporal:causal'. [default: group]"
+_RECORD = "TARGET:VARIABLE,VARIABLE to record while training, as in fc1:activity,credit. May be repeated."
+_ALIGNMENT = "Measure the rule beside the gradient at every checkpoint. [default: no-alignment]"
 _EARLY = "Stop where a checkpoint finds no mistake on the training set. [default: early-stop]"
 
 
@@ -56,6 +59,13 @@ def train(
         Path | None, typer.Option(envvar="NEUROSIM_DATA", help="Folder of datasets; downloads go there.")
     ] = None,
     early_stop: Annotated[bool | None, typer.Option("--early-stop/--no-early-stop", help=_EARLY)] = None,
+    vectorization: Annotated[str | None, typer.Option(help=_VECTORIZATION)] = None,
+    record: Annotated[list[str] | None, typer.Option(help=_RECORD)] = None,
+    record_every: Annotated[int | None, typer.Option(help="Steps between recorded rows. [default: 10]")] = None,
+    record_reduce: Annotated[
+        str | None, typer.Option(help="'mean', 'std' over the batch, 'norm', or 'none'. [default: mean]")
+    ] = None,
+    alignment: Annotated[bool | None, typer.Option("--alignment/--no-alignment", help=_ALIGNMENT)] = None,
     out: Annotated[Path | None, typer.Option(help="Run file. [default: runs/CIRCUIT-RULE-seedN.h5]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in an existing file.")] = False,
@@ -66,7 +76,8 @@ def train(
         "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset, "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "checkpoint_every": checkpoint_every, "seed": seed,
         "device": device, "precision": precision, "early_stop": early_stop,
-        "train_examples": train_examples, "test_examples": test_examples,
+        "train_examples": train_examples, "test_examples": test_examples, "vectorization": vectorization,
+        "record": record or None, "record_every": record_every, "record_reduce": record_reduce, "alignment": alignment,
     }  # fmt: skip
     settings, places = read_config(config) if config else ({}, {})
     experiment = Experiment.from_settings(settings | {key: value for key, value in given.items() if value is not None})
@@ -106,7 +117,7 @@ def run_experiment(
     if picture and image.exists() and not (overwrite or resume):
         raise DataError(f"{image}: this file exists already; replace it with --overwrite, or use --no-picture")
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()
-    experiment.build_circuit()  # most mistakes show here, before anything is made on disk
+    experiment.recorders(experiment.build_circuit())  # most mistakes show here, before anything is made on disk
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -161,14 +172,16 @@ def show(
 ) -> None:
     """Tell what a run file holds."""
     from neurosim.run_file import Run
+    from neurosim.run_summary import recorded_as_plain
 
     opened = Run(run)
     if not as_json:
         print(opened.summary())
         return
     tables = {name: getattr(opened, name).to_dict(orient="records") for name in ("epochs", "checkpoints")}
-    about = {key: value for key, value in opened.attributes.items() if key not in ("circuit", "config")}
-    print(json.dumps(about | {"config": opened.config, "status": opened.status} | tables, indent=1, default=str))
+    about = {key: value for key, value in opened.attributes.items() if key not in ("circuit", "config", "recorders")}
+    found = {"config": opened.config, "status": opened.status} | tables | recorded_as_plain(opened)
+    print(json.dumps(about | found, indent=1, default=str))
 
 
 app.command()(reproduce)
@@ -183,21 +196,36 @@ def align(
         str | None, typer.Option(help="Whose credit. [default: the rule that each layer learned by]")
     ] = None,
     examples: Annotated[int, typer.Option(min=1, help="The first so many training images.")] = 128,
+    measure: Annotated[
+        list[str] | None, typer.Option(help="'angle', 'r' or 'signs'. May be repeated. [default: angle]")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Dataset or .h5 file. [default: the run's]")] = None,
     data_dir: Annotated[Path | None, typer.Option(envvar="NEUROSIM_DATA", help="Folder of datasets.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """Measure the angle between a rule's credit and the gradient's, in degrees, at every checkpoint of a run."""
+    """Measure a rule beside the gradient at every checkpoint of a run.
+
+    angle: between the credits, in degrees; r: relative standard deviation of the exact credit over the units; signs:
+    share of the weights whose update has the gradient's sign, per example and per batch.
+    """
     from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
     from neurosim.run_file import Run
 
     named = None if rule is None else rule_from_words(rule)
     measured = {}
     for path in runs:
-        found = run_alignment(Run(path), rule=named, examples=examples, data_dir=data_dir, dataset=dataset)
+        found = run_alignment(
+            Run(path),
+            rule=named,
+            examples=examples,
+            data_dir=data_dir,
+            dataset=dataset,
+            measures=measure or ("angle",),
+        )
         measured[str(path)] = to_plain(found)
         if not as_json:
-            print(f"{path}: degrees between the credit of {named or 'each rule'} and of BP, {examples} examples")
+            what = "" if measure else "degrees between "
+            print(f"{path}: {what}the credit of {named or 'each rule'} and of BP, {examples} examples")
             print(as_text(found))
     if as_json:
         print(json.dumps(measured, indent=1))

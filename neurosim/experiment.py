@@ -51,6 +51,10 @@ class Experiment:
         device, precision: as in :class:`~neurosim.simulator.Simulator`.
         early_stop: stop at a checkpoint (every ``checkpoint_every`` epochs) without a mistake on the training set.
         train_examples, test_examples: use only so many; None for all.
+        vectorization: ``"group"``, ``"temporal"`` or ``"temporal:causal"``.
+        record: what to record of the circuit while it learns, ``"TARGET:VARIABLE,VARIABLE"`` each.
+        record_every, record_reduce: as in :class:`~neurosim.recorder.Recorder`; ``"none"`` records all examples.
+        alignment: measure the rules beside the gradient at every checkpoint.
 
     Example:
         >>> experiment = Experiment(circuit="digits-fc", epochs=1)
@@ -72,6 +76,11 @@ class Experiment:
     early_stop: bool = True
     train_examples: int | None = None
     test_examples: int | None = None
+    vectorization: str = "group"
+    record: tuple[str, ...] = field(default=(), converter=_texts)
+    record_every: int = 10
+    record_reduce: str = "mean"
+    alignment: bool = False
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Experiment:
@@ -84,7 +93,7 @@ class Experiment:
         kinds: dict[str, tuple[type, ...]] = {
             "epochs": (int,), "batch_size": (int,), "learning_rate": (int, float), "checkpoint_every": (int,),
             "seed": (int,), "early_stop": (bool,), "train_examples": (int,), "test_examples": (int,),
-            "rule": (str, list, tuple),
+            "rule": (str, list, tuple), "record": (str, list, tuple), "record_every": (int,), "alignment": (bool,),
         }  # fmt: skip
         known = [a.name for a in attrs.fields(cls)]
         given: dict[str, Any] = {}
@@ -115,16 +124,18 @@ class Experiment:
 
     @property
     def label(self) -> str:
-        """A short name for files: circuit, sign, rules, seed."""
+        """A short name for files: circuit, sign, rules, vectorization unless it is ``group``, seed."""
         rules = [re.sub(r"[^\w.+-]+", "-", rule.replace("->", "-")).strip("-") for rule in self.rule]
-        return "-".join([Path(self.circuit).stem, *([self.sign] if self.sign else []), *rules, f"seed{self.seed}"])
+        signs = [self.sign] if self.sign else []
+        in_time = [] if self.vectorization == "group" else [self.vectorization.replace(":", "-")]
+        return "-".join([Path(self.circuit).stem, *signs, *rules, *in_time, f"seed{self.seed}"])
 
     def build_circuit(self) -> Circuit:
         """The circuit with its rules.
 
         Raises:
-            UnknownNameError: a circuit, rule or group that does not exist.
-            CircuitError: a rule or sign that does not fit.
+            UnknownNameError: a circuit, rule, group or vectorization that does not exist.
+            CircuitError: a rule, sign or vectorization that does not fit.
         """
         options = {} if self.sign is None else {"sign": self.sign}
         if self.circuit.endswith(".json"):
@@ -142,7 +153,35 @@ class Experiment:
         circuit = circuit.with_rules({group: _rule(rule) for group, rule in asked if group is not None})
         if self.epochs > 0 and all(group.rule is None for group in circuit.groups.values()):
             raise ConfigError("nothing would learn, because every group is frozen; give one a rule, or use --epochs 0")
-        return circuit
+        return circuit.check(self.vectorization)
+
+    def recorders(self, circuit: Circuit) -> list[Observer]:
+        """The observers that ``record`` and ``alignment`` ask for; one recorder a target.
+
+        Raises:
+            ConfigError: a text that is not TARGET:VARIABLE,VARIABLE.
+            UnknownNameError: a target or variable that ``circuit`` does not have; the message lists those it has.
+        """
+        from neurosim.analysis.alignment_recorder import AlignmentRecorder  # with h5py, where something is recorded
+        from neurosim.recorder import Recorder
+
+        wanted: dict[str, list[str]] = {}
+        for text in self.record:
+            target, colon, variables = text.rpartition(":")
+            names = [name.strip() for name in variables.split(",")]
+            if not colon or not target or not all(names):
+                raise ConfigError(
+                    f"--record: expected TARGET:VARIABLE,VARIABLE as in fc1:activity,credit; got '{text}'"
+                )
+            wanted.setdefault(target.strip(), []).extend(names)
+        reduce = None if self.record_reduce == "none" else self.record_reduce
+        found: list[Recorder | AlignmentRecorder] = [
+            Recorder(target, names, every=self.record_every, reduce=reduce) for target, names in wanted.items()
+        ]
+        found += [AlignmentRecorder()] if self.alignment else []
+        for recorder in found:
+            recorder.check(circuit)
+        return list[Observer](found)
 
     def build_simulator(self, circuit: Circuit | None = None) -> Simulator:
         """The simulator, with its weights drawn; ``circuit`` is :meth:`build_circuit`'s where that was called."""
@@ -150,6 +189,7 @@ class Experiment:
             circuit or self.build_circuit(),
             device=self.device,
             precision=self.precision,
+            vectorization=self.vectorization,
             seed=self.seed,
             optimizer=Adam(self.learning_rate),
         )
@@ -162,8 +202,9 @@ class Experiment:
         return dataset
 
     def build(self, data_dir: str | Path | None = None, observers: Sequence[Observer] = ()) -> Trainer:
-        """Everything that :meth:`Trainer.run` needs."""
+        """Everything that :meth:`Trainer.run` needs; what is to be recorded needs a RunRecorder among ``observers``."""
         circuit = self.build_circuit()  # first, because it is cheap and most mistakes show here
+        observers = [*observers, *(self.recorders(circuit) if self.record or self.alignment else ())]
         dataset = self.load_data(data_dir)
         return Trainer(
             self.build_simulator(circuit),
@@ -177,7 +218,7 @@ class Experiment:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for the run's record."""
-        return attrs.asdict(self) | {"rule": list(self.rule)}
+        return attrs.asdict(self) | {"rule": list(self.rule), "record": list(self.record)}
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:

@@ -26,6 +26,13 @@ class Keep:
     gates: frozenset[str] = frozenset()
     pre_activations: frozenset[str] = frozenset()
 
+    def __or__(self, other: Keep) -> Keep:
+        return Keep(
+            self.activations | other.activations,
+            self.gates | other.gates,
+            self.pre_activations | other.pre_activations,
+        )
+
 
 @frozen(eq=False)
 class Perturbation:

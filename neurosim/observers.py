@@ -1,9 +1,10 @@
 """What watches a training run: the observers' hooks, a progress bar and early stopping.
 
-The trainer calls every observer at the same moments and knows none of them by name. An observer that does not define
-`on_step` costs nothing per step. The order of the moments:
+The trainer calls every observer at the same moments and knows none of them by name. An observer that defines neither
+`watch` nor `on_step` costs nothing per step. The order of the moments:
 
     restore, on_start, [on_checkpoint, on_commit]                            once; the bracket before any training
+    watch                                                                    before every step
     on_step                                                                  after every step
     on_epoch, [on_checkpoint where one is due], on_commit, wants_to_stop     after every epoch
     on_end                                                                   once, whatever happened
@@ -20,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from neurosim.datasets import Dataset
+from neurosim.step import Watch
 
 
 @frozen
@@ -88,8 +90,8 @@ class Learner(Protocol):
     def optimizer(self) -> Any:
         """The description of the optimizer: `to_dict()` is recorded."""
 
-    def learn(self, images: Tensor, labels: Tensor) -> Step:
-        """Learn from one batch, uint8 `(B, C, H, W)` and int64 `(B,)`."""
+    def learn(self, images: Tensor, labels: Tensor, watch: Watch | None = None) -> Step:
+        """Learn from one batch, uint8 `(B, C, H, W)` and int64 `(B,)`; `watch` is given only where there is one."""
 
     def score(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Summed loss and number of mistakes of one batch, forward only."""
@@ -112,6 +114,7 @@ class Training(Protocol):
     checkpoint_every: int
     eval_batch_size: int
     early_stop: bool
+    observers: Sequence[Observer]
     epoch: int
     epoch_rows: list[EpochRow]
     checkpoint_rows: list[CheckpointRow]
@@ -143,6 +146,13 @@ class Observer:
 
     def on_start(self, trainer: Training) -> None:
         """Training is about to begin, or to continue after `trainer.epoch` epochs."""
+
+    def watch(self, trainer: Training) -> Watch | None:
+        """A batch is about to be learned: what to look at while its weights are what it meets. None: nothing.
+
+        Called only where a class overrides it. What it keeps and sees is that step's alone.
+        """
+        return None
 
     def on_step(self, trainer: Training, step: Step) -> None:
         """A batch was learned. Called only where a class overrides it."""

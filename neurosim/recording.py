@@ -20,7 +20,7 @@ from neurosim import __version__
 from neurosim.errors import DataError
 from neurosim.observers import CheckpointRow, EpochRow, Observer, Training
 from neurosim.run_file import Run
-from neurosim.run_format import CHECKPOINT_STATE, opened, series_of, to_array
+from neurosim.run_format import CHECKPOINT_STATE, RECORDERS, opened, series_of, to_array
 from neurosim.run_places import refuse_target
 from neurosim.run_writer import RunWriter
 
@@ -192,6 +192,8 @@ class RunRecorder(Observer):
         trainer.resume_after(writer.last.epoch, epochs, checkpoints)
         trainer.simulator.load_state_dict(state)
         writer.attributes["created"] = str(before["created"])
+        if RECORDERS in before:
+            writer.attributes[RECORDERS] = str(before[RECORDERS])
         earlier = [str(before["resumed"])] if "resumed" in before else []
         writer.attributes["resumed"] = ", ".join([*earlier, str(attributes["created"])])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,9 @@ import torch
 from torch import Tensor
 
 from neurosim.errors import DataError, UnknownNameError
+from neurosim.recorded import Recording, read_recordings
 from neurosim.run_format import (
+    ALIGNMENT,
     CHECKPOINT_STATE,
     Array,
     Commit,
@@ -111,6 +112,41 @@ class Run:
         return self._table("spread")
 
     @property
+    def recordings(self) -> dict[str, Recording]:
+        """What recorders wrote, by their names: populations and synapse groups, unless they were given others."""
+        return read_recordings(self.path)
+
+    def recorded(self, name: str) -> Recording:
+        """What one recorder wrote: ``run.recorded("f1")["activity"]`` is ``(rows, *shape)``, ``.steps`` are its steps.
+
+        Raises:
+            UnknownNameError: nothing of that name was recorded.
+        """
+        found = self.recordings
+        if name not in found:
+            hint = "" if found else "; train with --record (in Python, a Recorder among the observers)"
+            raise UnknownNameError("recording", name, found, hint)
+        return found[name]
+
+    def alignment(self, measure: str = "degrees") -> DataFrame:
+        """One row for each checkpoint that an AlignmentRecorder measured: its epoch, then every population or group.
+
+        Args:
+            measure: ``degrees``, ``relative_std`` (by population), ``signs_per_example`` or ``signs_per_batch`` (by
+                synapse group); see :class:`~neurosim.analysis.credit_quality.CreditQuality`.
+
+        Raises:
+            UnknownNameError: another measure, or nothing was measured.
+        """
+        known = {name.split("/")[1] for name in self.series_names if name.startswith(f"{ALIGNMENT}/")} - {"epoch"}
+        if measure not in known:
+            hint = "" if known else "; train with --alignment, or measure a run afterwards with `neurosim align`"
+            raise UnknownNameError("measure of alignment", measure, sorted(known), hint)
+        table = self._table(f"{ALIGNMENT}/{measure}")
+        table.insert(0, "epoch", self.series(f"{ALIGNMENT}/epoch")[: len(table)])
+        return table
+
+    @property
     def kept_epochs(self) -> tuple[int, ...]:
         """The epochs whose weights can be read: the checkpoints that were kept, and the last one committed."""
         with opened(self.path) as file:
@@ -176,7 +212,9 @@ class Run:
 
     def summary(self) -> str:
         """A few lines of text about the run, for people."""
-        return "\n".join(_summary(self))
+        from neurosim.run_summary import summary  # which reads runs itself
+
+        return "\n".join(summary(self))
 
     @property
     def _commit(self) -> Commit:
@@ -232,27 +270,3 @@ def _kept_rows(file: h5py.File, commit: Commit) -> dict[int, int]:
         return {}
     count = commit.rows["checkpoints/epoch"]
     return {int(epoch): row for row, epoch in enumerate(file["checkpoints/epoch"][:count])}
-
-
-def _summary(run: Run) -> Iterator[str]:
-    about, config, epochs, checkpoints = run.attributes, run.config, run.epochs, run.checkpoints
-    reason = f" ({run.reason})" if run.reason else ""
-    yield f"{run.path}: {run.status}{reason}"
-    yield f"  epoch       {run.epoch} of {config['epochs']}, batch size {config['batch_size']}"
-    sizes = f"{about['dataset_train_size']} train + {about['dataset_test_size']} test images"
-    yield f"  dataset     {about['dataset']}, {sizes}"
-    yield f"  simulator   {about['precision']}, {about['vectorization']}, {about['device']}, seed {about['seed']}"
-    if len(epochs):
-        last, best = epochs.iloc[-1], epochs.iloc[int(epochs["test_error"].argmin())]
-        yield f"  last epoch  train error {last['train_error']:.2%}, test error {last['test_error']:.2%}"
-        yield f"  best        test error {best['test_error']:.2%} at epoch {int(best['epoch'])}"
-        yield f"  time        {(epochs['step_seconds'] + epochs['evaluation_seconds']).mean():.3g} s per epoch"
-    if len(checkpoints):
-        last = checkpoints.iloc[-1]
-        errors = f"train error {last['train_error']:.2%}, test error {last['test_error']:.2%}"
-        yield f"  checkpoint  epoch {int(last['epoch'])}: {errors} (full passes)"
-    if len(run.spread):
-        now = ", ".join(f"{group} {value:.3g}" for group, value in run.spread.iloc[-1].items())
-        yield f"  spread      {now} (of untied weights, at the last checkpoint)"
-    yield f"  weights     of epochs {', '.join(map(str, run.kept_epochs)) or 'none'}"
-    yield f"  written     {about['created']}, neurosim {about['neurosim']}, torch {about['torch']}"

@@ -38,6 +38,10 @@ VERSION = 1
 COMMITS = "commits"
 RESUME = "resume"
 CHECKPOINT_STATE = "checkpoints/state"
+#: what a Recorder writes, and the attribute that tells its settings
+RECORDED = "recorded"
+RECORDERS = "recorders"
+ALIGNMENT = "alignment"
 
 ABOUT = (
     "One training run, written by neurosim and read by neurosim.run_file.Run. Of every dataset in epochs, checkpoints "

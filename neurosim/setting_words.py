@@ -28,7 +28,7 @@ from neurosim.readout import Binary, ErrorCorrecting, Gray, OneHot, Readout
 from neurosim.relaxation import NoiseRelaxation, Relaxation, WeightRelaxation
 from neurosim.rule_words import rule_from_words, split_words
 from neurosim.setting import Setting, applied
-from neurosim.vectorization import Temporal, Vectorization, vectorization_named
+from neurosim.vectorization import Vectorization, vectorization_named
 
 #: the name of the setting that changes nothing
 AS_IT_IS = "as it is"
@@ -39,12 +39,7 @@ _RELAXATION_WORDS = ("tied", "never", "every N", "noise every N")
 
 
 def _vectorization_of(word: str, circuit: Circuit) -> dict[str, Any]:
-    name, colon, order = word.partition(":")
-    if not colon:
-        return {"vectorization": vectorization_named(name)}
-    if name != Temporal.name:
-        raise ConfigError(f"vectorization '{word}': an order of time bins is for 'temporal', as in temporal:causal")
-    return {"vectorization": Temporal(order)}
+    return {"vectorization": vectorization_named(word)}
 
 
 def _gate_of(word: str, circuit: Circuit) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+from attrs import evolve
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from neurosim.readout import codewords_of
 from neurosim.relaxation import spread
 from neurosim.schedule import schedule
 from neurosim.state import check, collect, restore
-from neurosim.step import Step, Updates, bias_name, everything, needed
+from neurosim.step import Step, Updates, Watch, bias_name, everything, needed
 from neurosim.streams import stream
 from neurosim.synapses import Synapses
 from neurosim.temporal import TemporalPass
@@ -169,20 +170,25 @@ class Simulator:
         return self.circuit.readout.bit_errors(output, self._targets(labels, len(output)))
 
     @torch.no_grad()
-    def learn(self, images: Tensor, labels: Tensor) -> Step:
+    def learn(self, images: Tensor, labels: Tensor, watch: Watch | None = None) -> Step:
         """Present a batch, update every learning group and bias, relax untied weights where it is time, and enforce the
         sign constraints, in this order.
 
         Args:
             images: as in :meth:`forward`.
             labels: classes, integer ``(batch,)``.
+            watch: looks at the step before anything changes, and changes nothing itself. In vectorization in time the
+                batch is presented once more where it asks for something to be kept.
 
         Raises:
             SimulationError: as in :meth:`forward`; labels out of range; a circuit in which nothing learns.
         """
         if self._torch_optimizer is None:
             raise SimulationError("nothing learns in this circuit: every group is frozen (rule=None); give one a rule")
-        step = self._step(images, labels, self._needed, self._gradients)
+        keep = self._needed if watch is None else self._needed | watch.keep
+        step = self._step(images, labels, keep, self._gradients)
+        if watch is not None:
+            watch.see(step if watch.keep == Keep() else self._seen_in_full(step, images, keep))
         self._torch_optimizer.step()
         self._relax()
         for name, limit in self._limits.items():
@@ -203,7 +209,17 @@ class Simulator:
         Its :meth:`~neurosim.step.Step.credit` answers for every population and any rule.
         """
         updates = {name: torch.empty_like(parameter) for name, parameter in self._parameters.items()}
-        return self._step(images, labels, everything(self.circuit), updates)
+        keep = everything(self.circuit)
+        return self._seen_in_full(self._step(images, labels, keep, updates), images, keep)
+
+    def _seen_in_full(self, step: Step, images: Tensor, keep: Keep) -> Step:
+        """The step with everything kept; in time nothing is left of a bin, and it takes presentations of its own."""
+        if self._in_bins is None:
+            return step
+        prepared, before, whole = self._images(images), step.credits.seen, len(images)
+        activity = self._pass.run(prepared, keep)
+        seen = self._present(prepared, activity, before.target, before.error, before.losses, slice(0, whole), whole)
+        return evolve(step, activity=activity, credits=self._updates.credits(seen))
 
     def _step(self, images: Tensor, labels: Tensor, keep: Keep, out: Mapping[str, Tensor]) -> Step:
         prepared = self._images(images)
@@ -214,10 +230,6 @@ class Simulator:
             credits = self._updates.compute(seen, out)
         else:
             seen, credits = self._in_bins.compute(prepared, target, present, out)
-            if keep == everything(self.circuit):  # somebody records all bins, in presentations of his own
-                activity, whole = self._pass.run(prepared, keep), len(prepared)
-                seen = present(activity, target, seen.error, seen.losses, slice(0, whole), whole)
-                credits = self._updates.credits(seen)
         return Step(
             self.circuit,
             seen.losses.mean(),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import or_
 
-from attrs import define
+from attrs import define, frozen
 from torch import Tensor
 
 from neurosim.circuit import INPUT, Circuit
@@ -87,6 +89,32 @@ class Step:
         if credit is not None:
             return credit
         return self.error.new_ones(()).expand(len(self.error), *self.circuit.populations[population].shape)
+
+
+@frozen(eq=False)
+class Watch:
+    """Somebody who looks at one step of learning before it changes anything.
+
+    Attributes:
+        keep: what to keep of the forward pass besides what learning needs; the step computes the same numbers.
+        see: called with the step once its updates are computed, while weights and traces are those that the batch
+            met. It must change nothing. What the step kept is let go of afterwards.
+    """
+
+    keep: Keep
+    see: Callable[[Step], None]
+
+    @classmethod
+    def together(cls, watches: Sequence[Watch]) -> Watch | None:
+        """One that serves all of them; None for none."""
+        if len(watches) < 2:
+            return watches[0] if watches else None
+
+        def see(step: Step) -> None:
+            for watch in watches:
+                watch.see(step)
+
+        return cls(reduce(or_, (watch.keep for watch in watches)), see)
 
 
 def bias_name(population: str) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor
 from neurosim.datasets import Dataset, Split, batches
 from neurosim.errors import DataError, SimulationError
 from neurosim.observers import CheckpointRow, EarlyStop, EpochRow, Learner, Observer
+from neurosim.step import Watch
 from neurosim.streams import stream
 
 if TYPE_CHECKING:
@@ -184,10 +185,12 @@ class Trainer:
     def _learn_split(self, number: int) -> tuple[float, float]:
         """One epoch of steps. Returns the mean loss and the wrong fraction, the only values read."""
         on_step = [observer.on_step for observer in self._watching if type(observer).on_step is not Observer.on_step]
+        watchers = [observer.watch for observer in self._watching if type(observer).watch is not Observer.watch]
         totals = _Totals(self.simulator.device)
         order = stream(self.simulator.seed, "data order", number)
         for images, labels in batches(self.dataset.train, self.batch_size, order):
-            step = self.simulator.learn(images, labels)
+            watch = Watch.together([now for asked in watchers if (now := asked(self)) is not None])
+            step = self.simulator.learn(images, labels, *(() if watch is None else (watch,)))
             totals.add(step.loss, step.mistakes, len(labels))
             for hook in on_step:
                 hook(self, step)

@@ -76,16 +76,23 @@ _BY_NAME: dict[str, Vectorization] = {Group.name: Group(), Temporal.name: Tempor
 
 
 def vectorization_named(name: str | Vectorization) -> Vectorization:
-    """The vectorization of that name; one that is given as an object is returned as it is.
+    """The vectorization of that name: ``group``, ``temporal``, ``temporal:causal``; an object is returned as it is.
 
     Raises:
         UnknownNameError: the message lists the known ones.
-        CircuitError: neither a name nor a vectorization.
+        CircuitError: neither a name nor a vectorization, or an order for one that has none.
+
+    Example:
+        >>> vectorization_named("temporal:causal")
+        Temporal(order='causal')
     """
     if isinstance(name, Vectorization):
         return name
     if not isinstance(name, str):
         raise CircuitError(f"vectorization: expected 'group', 'temporal' or Temporal(order=...), got {name!r}")
-    if name not in _BY_NAME:
-        raise UnknownNameError("vectorization", name, _BY_NAME)
-    return _BY_NAME[name]
+    kind, colon, order = name.partition(":")
+    if kind not in _BY_NAME:
+        raise UnknownNameError("vectorization", kind, _BY_NAME)
+    if colon and kind != Temporal.name:
+        raise CircuitError(f"vectorization '{name}': an order of time bins is for 'temporal', as in temporal:causal")
+    return Temporal(order) if colon else _BY_NAME[kind]

@@ -69,10 +69,11 @@ def gradient_alignment(
             raise SimulationError(f"group '{group.name}': the rule {rule} cannot apply: {reason}")
     step = simulator.probe(images, labels)
     hidden = [p.name for p in simulator.circuit.populations.values() if not p.scalar and p.relay_of is None]
-    return {name: _angle_at(step, name, rule) for name in hidden if name != "output"}
+    return {name: angle_at(step, name, rule) for name in hidden if name != "output"}
 
 
-def _angle_at(step: Step, population: str, rule: PlasticityRule | None) -> float:
+def angle_at(step: Step, population: str, rule: PlasticityRule | None) -> float:
+    """The angle in degrees between a rule's credit and the exact one of a probed step, at one population."""
     credit, exact = step.credit(population, rule), step.credit(population, rule_named("bp"))
     if credit.ndim != exact.ndim:  # one of them has crossed an untied group: compare c e with d, both in units of |e|
         credit, exact = _with_error(credit, exact.ndim, step.error), _with_error(exact, credit.ndim, step.error)

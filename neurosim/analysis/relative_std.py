@@ -77,12 +77,12 @@ def credit_relative_std(
     populations = simulator.circuit.populations.values()
     hidden = [p.name for p in populations if not p.scalar and p.relay_of is None and p.name != "output"]
     gates = step.activity.gates
-    return {
-        name: relative_std(_per_unit(step, name, asked), gates.get(name) if active_only else None) for name in hidden
-    }
+    active = gates if active_only else {}
+    return {name: relative_std(credit_per_unit(step, name, asked), active.get(name)) for name in hidden}
 
 
-def _per_unit(step: Step, population: str, rule: PlasticityRule) -> Tensor:
+def credit_per_unit(step: Step, population: str, rule: PlasticityRule) -> Tensor:
+    """A rule's credit ``(batch, *units)`` in a probed step; one per component along the error vector."""
     credit = step.credit(population, rule)
     units = len(step.circuit.populations[population].shape)
     if credit.ndim == 1 + units:

@@ -1,13 +1,17 @@
-"""Alignment angles after the fact, from the checkpoints of a run file."""
+"""How good a rule's credit was, after the fact: measured at the checkpoints of a run file."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from pathlib import Path
 
-from attrs import frozen
+import attrs
+from attrs import field, frozen
 from torch import Tensor
 
-from neurosim.analysis.alignment import gradient_alignment
+from neurosim.analysis.alignment_recorder import EXAMPLES
+from neurosim.analysis.credit_quality import SIGN_EXAMPLES, CreditQuality, credit_quality
 from neurosim.circuit import Circuit
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError
@@ -15,16 +19,12 @@ from neurosim.plasticity import PlasticityRule
 from neurosim.run_file import Run
 from neurosim.simulator import Simulator
 
-#: examples that Figures 2 and 6 of the paper are measured on: the first so many of the training set
-EXAMPLES = 128
-
 
 @frozen
-class CheckpointAlignment:
-    """Angles in degrees at one checkpoint, by hidden population from first to last."""
+class CheckpointAlignment(CreditQuality):
+    """What was measured at one checkpoint, by hidden population from first to last or by synapse group."""
 
-    epoch: int
-    degrees: dict[str, float]
+    epoch: int = field(default=0, kw_only=True)
 
 
 def run_alignment(
@@ -35,8 +35,12 @@ def run_alignment(
     data_dir: str | Path | None = None,
     dataset: str | None = None,
     device: str = "cpu",
+    measures: Collection[str] = ("angle",),
+    sign_examples: int = SIGN_EXAMPLES,
 ) -> list[CheckpointAlignment]:
     """Angle between a rule's credit and backpropagation's at every checkpoint whose weights were kept (Appendix D).
+
+    An AlignmentRecorder measures the same while training; rules that draw noise draw another here.
 
     Args:
         run: recorded with ``checkpoints="all"`` for more than the last epoch.
@@ -44,10 +48,16 @@ def run_alignment(
         examples: the first so many training images.
         data_dir: folder of datasets.
         dataset: name or file, where it is not the name in the run.
+        measures: ``"angle"``, ``"r"``, ``"signs"``, see :class:`~neurosim.analysis.credit_quality.CreditQuality`.
+        sign_examples: the first so many examples whose updates are compared one by one.
+
+    Returns:
+        One of each checkpoint; NaN where a population learns by no rule or several (name a rule).
 
     Raises:
         DataError: the dataset is not the one that the run was trained on, or no weights were kept.
-        SimulationError: a rule that cannot apply, or a population whose groups are frozen (name a rule).
+        SimulationError: a rule that cannot apply.
+        UnknownNameError: another measure.
 
     Example:
         >>> import tempfile
@@ -67,7 +77,8 @@ def run_alignment(
     found = []
     for epoch in run.kept_epochs:
         put_back(simulator, run, epoch)
-        found.append(CheckpointAlignment(epoch, gradient_alignment(simulator, images, labels, rule)))
+        quality = credit_quality(simulator, images, labels, rule, measures, sign_examples)
+        found.append(CheckpointAlignment(**attrs.asdict(quality), epoch=epoch))
     return found
 
 
@@ -113,17 +124,44 @@ def put_back(simulator: Simulator, run: Run, epoch: int = -1) -> None:
             getattr(simulator, kind)[name] = tensor.to(simulator.device)
 
 
+#: measure -> what a table of it says above its columns, and digits after the point
+_TITLES = {
+    "degrees": ("degrees between the credit and the exact one", 2),
+    "relative_std": ("r of the exact credit", 3),
+    "signs_per_example": ("share of weights whose update has the gradient's sign, each example by itself", 4),
+    "signs_per_batch": ("the same of the whole batch", 4),
+}
+
+
 def as_text(aligned: list[CheckpointAlignment]) -> str:
-    """A line per checkpoint."""
-    names = list(aligned[0].degrees)
-    head = "epoch  " + "  ".join(name.rjust(7) for name in names)
-    rows = (
-        f"{each.epoch:5d}  " + "  ".join(f"{each.degrees[name]:{max(7, len(name))}.2f}" for name in names)
-        for each in aligned
+    """A line per checkpoint; a title above each table where there are several."""
+    tables = {measure: digits for measure, digits in _TITLES.items() if getattr(aligned[0], measure)}
+    parts = []
+    for measure, (title, digits) in tables.items():
+        rows = [(each.epoch, getattr(each, measure)) for each in aligned]
+        parts += [title] if len(tables) > 1 else []
+        parts.append(_table(rows, digits))
+    return "\n".join(parts)
+
+
+def _table(rows: list[tuple[int, dict[str, float]]], digits: int) -> str:
+    widths = {name: max(7, len(name)) for name in rows[0][1]}
+    head = "epoch  " + "  ".join(name.rjust(width) for name, width in widths.items())
+    lines = (
+        f"{epoch:5d}  " + "  ".join(f"{values[name]:{width}.{digits}f}" for name, width in widths.items())
+        for epoch, values in rows
     )
-    return "\n".join([head, *rows])
+    return "\n".join([head, *lines])
 
 
 def to_plain(aligned: list[CheckpointAlignment]) -> list[dict[str, object]]:
-    """For JSON."""
-    return [{"epoch": each.epoch, "degrees": each.degrees} for each in aligned]
+    """For JSON: of every checkpoint its epoch and what was measured; None where it is undefined."""
+    return [
+        {"epoch": each.epoch}
+        | {
+            measure: {name: None if math.isnan(value) else value for name, value in values.items()}
+            for measure in _TITLES
+            if (values := getattr(each, measure))
+        }
+        for each in aligned
+    ]

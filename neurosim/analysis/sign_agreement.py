@@ -70,10 +70,14 @@ def compare_signs(update: Tensor, gradient: Tensor) -> SignAgreement:
         raise SimulationError(
             f"compare_signs: expected tensors of one shape, got {tuple(update.shape)} and {tuple(gradient.shape)}"
         )
-    left, right = torch.sign(update), torch.sign(gradient)
-    places = ((left != 0) & (left == right), left * right < 0, (left == 0) & (right != 0), (left != 0) & (right == 0))
-    agree, disagree, only_gradient, only_update = (int(place.sum()) for place in places)
-    both_zero = update.numel() - (agree + disagree + only_gradient + only_update)
+    up, down, rising, falling = update > 0, update < 0, gradient > 0, gradient < 0
+    counted = [up, down, rising, falling, up & rising, down & falling, up & falling, down & rising]
+    # bytes are counted many times faster than floating-point masks, and the device is read once
+    numbers = torch.stack([torch.count_nonzero(mask) for mask in counted]).tolist()
+    agree, disagree = numbers[4] + numbers[5], numbers[6] + numbers[7]
+    only_gradient = numbers[2] + numbers[3] - agree - disagree
+    only_update = numbers[0] + numbers[1] - agree - disagree
+    both_zero = update.numel() - agree - disagree - only_gradient - only_update
     return SignAgreement(agree, disagree, only_gradient, only_update, both_zero)
 
 

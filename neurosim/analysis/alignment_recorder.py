@@ -1,0 +1,109 @@
+"""Alignment while training: how good the rule's credit is, at every checkpoint, into the run file."""
+
+from __future__ import annotations
+
+import attrs
+import numpy as np
+
+from neurosim.analysis.credit_quality import (
+    SIGN_EXAMPLES,
+    credit_quality,
+    hidden_populations,
+    learning_groups,
+)
+from neurosim.circuit import Circuit
+from neurosim.errors import SimulationError
+from neurosim.observers import CheckpointRow, Observer, Training
+from neurosim.recorder import run_writer
+from neurosim.run_format import ALIGNMENT
+from neurosim.run_writer import RunWriter
+from neurosim.simulator import Simulator
+
+#: examples that Figures 2 and 6 of the paper are measured on: the first so many of the training set
+EXAMPLES = 128
+
+_ABOUT = {
+    "degrees": "mean angle in degrees between the credit of the rule that learns and the exact one (Appendix D)",
+    "relative_std": "r = |sigma / mu| of the exact credit over the units (Eqs. 18-22), median over examples",
+    "signs_per_example": "share of weights with a gradient whose update has its sign, each example by itself",
+    "signs_per_batch": "share of weights with a gradient whose update has its sign, of the whole batch",
+}
+
+
+class AlignmentRecorder(Observer):
+    """Measures :func:`~neurosim.analysis.credit_quality.credit_quality` of the rules that learn at every checkpoint.
+
+    It goes into the run file of the trainer's :class:`~neurosim.recording.RunRecorder`, a row beside every checkpoint,
+    the first before any training. What a rule draws for a batch comes from a stream of the step's own, so measuring
+    takes nothing away: the run is the same, bit for bit, with and without.
+
+    Args:
+        examples: the first so many training images.
+        sign_examples: the first so many of them whose updates are compared one by one, weight by weight.
+
+    Raises:
+        SimulationError: no :class:`~neurosim.recording.RunRecorder` among the observers, or nothing to measure in the
+            circuit.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from neurosim import circuits
+        >>> from neurosim.datasets import load_dataset
+        >>> from neurosim.recording import RunRecorder
+        >>> from neurosim.run_file import Run
+        >>> from neurosim.training import Trainer
+        >>> data, simulator = load_dataset("digits").subset(train=64, test=32), Simulator(circuits.load("digits-fc"))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "run.h5")
+        ...     watch = [RunRecorder(path), AlignmentRecorder(sign_examples=4)]
+        ...     _ = Trainer(simulator, data, epochs=2, observers=watch).run()
+        ...     list(Run(path).alignment("degrees")), Run(path).alignment("signs_per_example")["fc1->fc2"].tolist()
+        (['epoch', 'fc1', 'fc2'], [1.0, 1.0])
+    """
+
+    def __init__(self, examples: int = EXAMPLES, sign_examples: int = SIGN_EXAMPLES) -> None:
+        for name, value in (("examples", examples), ("sign_examples", sign_examples)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise SimulationError(f"AlignmentRecorder: {name}= must be an integer of at least 1, got {value!r}")
+        self.examples, self.sign_examples = examples, sign_examples
+        self._writer: RunWriter | None = None
+
+    def check(self, circuit: Circuit) -> None:
+        """Raise where ``circuit`` has neither hidden populations nor learning groups."""
+        if not hidden_populations(circuit) and not learning_groups(circuit):
+            raise SimulationError(
+                "AlignmentRecorder: this circuit has no hidden population and no group that learns, so there is "
+                "nothing to measure; leave the recorder out"
+            )
+
+    def on_start(self, trainer: Training) -> None:
+        """Make room for a row a checkpoint."""
+        if not isinstance(trainer.simulator, Simulator):
+            raise SimulationError(f"AlignmentRecorder: it measures a Simulator, got {type(trainer.simulator).__name__}")
+        circuit = trainer.simulator.circuit
+        self.check(circuit)
+        if sum(isinstance(each, AlignmentRecorder) for each in trainer.observers) > 1:
+            raise SimulationError("AlignmentRecorder: two of them write into one run file; leave one out")
+        writer = run_writer(trainer, "AlignmentRecorder")
+        due = len({*range(0, trainer.epochs + 1, trainer.checkpoint_every), trainer.epochs})
+        writer.declare(f"{ALIGNMENT}/epoch", (), np.int64, capacity=due, about="number of epochs trained")
+        for measure, about in _ABOUT.items():
+            names = learning_groups(circuit) if measure.startswith("signs") else hidden_populations(circuit)
+            for name in names:
+                writer.declare(f"{ALIGNMENT}/{measure}/{name}", (), np.float64, capacity=due, about=about)
+        self._writer = writer
+
+    def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
+        """Measure the weights of this moment and append a row."""
+        assert self._writer is not None and isinstance(trainer.simulator, Simulator)
+        first = trainer.dataset.train.first(min(self.examples, len(trainer.dataset.train)))
+        found = credit_quality(trainer.simulator, first.images, first.labels, sign_examples=self.sign_examples)
+        self._writer.append(f"{ALIGNMENT}/epoch", row.epoch)
+        for measure, values in attrs.asdict(found).items():
+            for name, value in values.items():
+                self._writer.append(f"{ALIGNMENT}/{measure}/{name}", value)
+
+    def on_end(self, trainer: Training, reason: str, error: BaseException | None) -> None:
+        """Let go of the run file."""
+        self._writer = None

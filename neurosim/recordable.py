@@ -1,0 +1,78 @@
+"""What can be recorded of a circuit: the variables of populations, synapse groups and biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from neurosim.circuit import INPUT, OUTPUT, Circuit
+from neurosim.simulator import Simulator
+from neurosim.step import Step, bias_name
+
+
+def recordable(circuit: Circuit) -> dict[str, tuple[str, ...]]:
+    """Everything that can be recorded: population, group or ``"bias of POPULATION"`` -> its variables.
+
+    Example:
+        >>> from neurosim import circuits
+        >>> found = recordable(circuits.load("digits-fc"))
+        >>> found["fc1"], found["input->fc1"], found["bias of fc1"]
+        (('activity', 'pre_activations', 'gates', 'credit'), ('weights', 'updates'), ('weights', 'updates'))
+    """
+    found = {name: _of_population(circuit, name) for name in circuit.populations}
+    for name, group in circuit.groups.items():
+        if group.connectivity.has_weights:
+            found[name] = _of_parameter(group.rule is not None)
+    for name, population in circuit.populations.items():
+        if population.bias is not None:
+            found[bias_name(name)] = _of_parameter(circuit.bias_rule(name) is not None)
+    return found
+
+
+def _of_parameter(learns: bool) -> tuple[str, ...]:
+    return ("weights", "updates") if learns else ("weights",)
+
+
+def _of_population(circuit: Circuit, name: str) -> tuple[str, ...]:
+    population = circuit.populations[name]
+    has = {
+        "activity": True,
+        "pre_activations": name != INPUT,
+        "gates": population.gate is not None,
+        "credit": not population.scalar and population.relay_of is None and len(_rules_into(circuit, name)) == 1,
+        "error": name == OUTPUT,
+    }
+    return tuple(variable for variable, there in has.items() if there)
+
+
+def _rules_into(circuit: Circuit, population: str) -> set[str]:
+    return {str(group.rule) for group in circuit.into(population) if group.rule is not None}
+
+
+def why_not(circuit: Circuit, target: str, variable: str) -> str:
+    """A sentence more about a variable that other targets have."""
+    if variable == "updates":
+        return f"; '{target}' does not learn"
+    if variable == "credit" and target in circuit.populations and target != INPUT:
+        rules = _rules_into(circuit, target)
+        return f"; its groups learn by {', '.join(sorted(rules))}" if rules else "; no rule delivers credit to it"
+    return ""
+
+
+def parameter(simulator: Simulator, target: str) -> Tensor:
+    if target in simulator.circuit.groups:
+        return simulator.weights[target]
+    return simulator.biases[target.removeprefix(bias_name(""))]
+
+
+#: variable -> its values of a whole batch, before anything is chosen or reduced
+READ: dict[str, Callable[[str, Step, Simulator], Tensor]] = {
+    "activity": lambda target, step, simulator: step.activity.activations[target],
+    "pre_activations": lambda target, step, simulator: step.activity.pre_activations[target],
+    "gates": lambda target, step, simulator: step.activity.gates[target],
+    "credit": lambda target, step, simulator: step.credit(target),
+    "error": lambda target, step, simulator: step.error,
+    "weights": lambda target, step, simulator: parameter(simulator, target),
+    "updates": lambda target, step, simulator: step.updates[target],
+}
