@@ -76,6 +76,20 @@ def test_memory_runs(tmp_path):
         assert sizes["resident"] is None or sizes["resident"] >= 0
 
 
+def test_recording_runs(tmp_path):
+    out = tmp_path / "recording.json"
+    shown = run_script("recording.py", "--out", out)
+    refuse_places(out.read_text().replace(str(out), ""))
+    report = json.loads(out.read_text())
+    assert "of training time" in shown and report["command"].startswith("python benchmarks/recording.py")
+    alignment, activity, memory = report["alignment"], report["activity"], report["memory"]
+    assert alignment["steps_between_checkpoints"] == 4690
+    ratio, share = alignment["checkpoint_over_step"]["median"], alignment["share_of_training_time"]["median"]
+    assert share == pytest.approx(ratio / 4690)
+    assert activity["steps"] == 11 and activity["wall_ratio"]["min"] > 0 and activity["processor_ratio"]["min"] > 0
+    assert memory is None or (memory["steps"] == 200 and len(memory["samples"]) == 50)
+
+
 def test_temporal_runs(tmp_path):
     out = tmp_path / "temporal.json"
     common = ("--circuits", "mnist-fc", "--rounds", "1", "--out", out)
