@@ -106,7 +106,21 @@ def test_refusals(tmp_path: Path) -> None:
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, toml = tmp_path / "run.h5", tmp_path / "run.toml"
     toml.write_text('record = ["fc1:activity,credit", "fc1:gates", "bias of fc1:updates"]\nrecord-every = 2\n')
-    options = ["--train-examples", "64", "--test-examples", "32", "--epochs", "1", "--batch-size", "16"]
+    (tmp_path / "small.json").write_text(small("digits-fc").to_json())
+    options = [
+        "--circuit",
+        str(tmp_path / "small.json"),
+        "--dataset",
+        "digits",
+        "--train-examples",
+        "64",
+        "--test-examples",
+        "32",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "16",
+    ]
     options += ["--config", str(toml), "--alignment", "--vectorization", "temporal:replay", "--no-picture"]
     app(["train", *options, "--out", str(path)], standalone_mode=False)
     run = Run(path)
