@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
+from types import EllipsisType
 
 import numpy as np
 import torch
@@ -213,7 +214,8 @@ class Recorder(Observer):
         examples = variable not in ("weights", "updates")
         values = READ[variable](self.target, step, simulator)
         if self._chosen is not None:
-            values = values[(..., *self._chosen)]
+            place: tuple[EllipsisType | Tensor, ...] = (..., *self._chosen)
+            values = values[place]
         if self.reduce is not None:
             return _reduced(values, self.reduce, examples)
         if examples and len(values) < self._batch:
@@ -259,7 +261,7 @@ def run_writer(trainer: Training, who: str) -> RunWriter:
 
 
 def _coordinates(name: str, index: int | Sequence[int]) -> tuple[int, ...]:
-    numbers = (index,) if hasattr(index, "__index__") else tuple(index)  # type: ignore[arg-type]
+    numbers = (index,) if hasattr(index, "__index__") else tuple(index)
     try:
         return tuple(int(number.__index__()) for number in numbers)
     except AttributeError:
@@ -267,12 +269,14 @@ def _coordinates(name: str, index: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _reduced(values: Tensor, reduce: str, examples: bool) -> Tensor:
+    reduced: Tensor
     if reduce == "norm":
-        if not examples:
-            return torch.linalg.vector_norm(values)
-        return torch.linalg.vector_norm(values, dim=tuple(range(1, values.ndim))).mean()
-    axes = (0,) if examples else tuple(range(values.ndim))
-    return values.mean(axes) if reduce == "mean" else values.std(axes, correction=0)
+        axes = tuple(range(int(examples), values.ndim))
+        reduced = torch.linalg.vector_norm(values, dim=axes).mean()
+    else:
+        axes = (0,) if examples else tuple(range(values.ndim))
+        reduced = values.mean(axes) if reduce == "mean" else values.std(axes, correction=0)
+    return reduced
 
 
 def _to_host(rows: Sequence[Tensor]) -> Sequence[Tensor]:

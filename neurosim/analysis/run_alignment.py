@@ -10,7 +10,7 @@ import attrs
 from attrs import field, frozen
 from torch import Tensor
 
-from neurosim.analysis.alignment_recorder import EXAMPLES
+from neurosim.analysis.alignment_recorder import EXAMPLES as EXAMPLES
 from neurosim.analysis.credit_quality import SIGN_EXAMPLES, CreditQuality, credit_quality
 from neurosim.circuit import Circuit
 from neurosim.datasets import load_dataset
