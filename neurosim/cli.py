@@ -12,6 +12,7 @@ import typer
 import neurosim
 from neurosim.cli_compare import compare
 from neurosim.cli_plot import plot
+from neurosim.cli_represent import represent
 from neurosim.cli_reproduce import reproduce
 from neurosim.errors import DataError, NeurosimError, UnknownNameError
 from neurosim.experiment import ConfigError, Experiment, read_settings
@@ -187,6 +188,7 @@ def show(
 app.command()(reproduce)
 app.command()(compare)
 app.command()(plot)
+app.command()(represent)
 
 
 @app.command()

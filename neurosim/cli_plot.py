@@ -15,11 +15,11 @@ import typer
 
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
-from neurosim.figure_names import NAMES, figure_lines
+from neurosim.figure_names import NAMES, REPRESENTED, figure_lines
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _WHERE = "Picture: .png, .svg or .pdf. [default: FIGURE.png]"
-_FROM = "Run files, a folder of `neurosim reproduce`, or .json files of numbers."
+_FROM = "Run files, a folder of `neurosim reproduce`, files of `neurosim represent`, or .json files of numbers."
 _NUMBERS = "Write the numbers too, a .json file that draws the figure again (figures of several runs)."
 _HELP = "\n".join(
     [
@@ -58,6 +58,8 @@ def plot(
     options = Options(data_dir=data_dir, dataset=dataset)
     if any(path.suffix == ".json" for path in runs):
         drawn = from_numbers(figure, runs, numbers)
+    elif figure in REPRESENTED:
+        drawn = from_represented(figure, runs, options, numbers)
     else:
         drawn = from_runs(figure, runs, options, numbers)
     save(drawn, place)
@@ -110,6 +112,24 @@ def from_runs(figure: str, paths: Sequence[Path], options: Any, numbers: Path | 
     write_text(numbers, json.dumps({"command": command, **as_plain(series)}) + "\n")
     print(f"numbers in {numbers}")
     return drawn
+
+
+def from_represented(figure: str, paths: Sequence[Path], options: Any, numbers: Path | None = None) -> Any:
+    """Draw files of `neurosim represent`.
+
+    Raises:
+        DataError: one that it did not write, or an option that has no effect here.
+    """
+    from neurosim.plotting_representations import OF_REPRESENTATIONS, read_all
+
+    if numbers is not None:
+        raise DataError(f"--numbers {numbers}: '{figure}' is drawn from files of `neurosim represent`, which hold them")
+    if options.dataset is not None:
+        raise DataError(
+            f"--dataset {options.dataset}: the files of '{figure}' hold their images' activity; give it to "
+            "`neurosim represent`"
+        )
+    return OF_REPRESENTATIONS[figure](read_all(paths))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 #: name -> what it shows; where it is a figure of the paper, under the paper's number
 DESCRIPTIONS: Mapping[str, str] = {
     "figure-2": "Figure 2: alignment angles on CIFAR-10, GEVB and DFA in nonnegative networks",
+    "figure-3a": "Figure 3A: embedding of a population's activity, from files of `neurosim represent`",
+    "figure-3b": "Figure 3B: cluster quality before and after training, from files of `neurosim represent`",
     "figure-4": "Figure 4: learning curves on MNIST, all experiments of Table 1",
     "figure-5": "Figure 5: learning curves on CIFAR-10, all experiments of Table 2",
     "figure-6": "Figure 6: alignment angles, mixed-sign networks on CIFAR-10 and all on MNIST",
@@ -20,6 +22,8 @@ DESCRIPTIONS: Mapping[str, str] = {
     "circuit": "the circuit of a run: populations, synapse groups, rules and signs",
 }
 NAMES = tuple(DESCRIPTIONS)
+#: those of files of `neurosim represent`
+REPRESENTED = ("figure-3a", "figure-3b")
 
 
 def figure_lines() -> list[str]:

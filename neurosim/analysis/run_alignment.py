@@ -13,7 +13,7 @@ from torch import Tensor
 from neurosim.analysis.alignment_recorder import EXAMPLES as EXAMPLES
 from neurosim.analysis.credit_quality import SIGN_EXAMPLES, CreditQuality, credit_quality
 from neurosim.circuit import Circuit
-from neurosim.datasets import load_dataset
+from neurosim.datasets import Dataset, load_dataset
 from neurosim.errors import DataError
 from neurosim.plasticity import PlasticityRule
 from neurosim.run_file import Run
@@ -94,6 +94,17 @@ def first_examples(
     Raises:
         DataError: the dataset is not the one that the run was trained on.
     """
+    data = dataset_of(run, data_dir, dataset)
+    first = data.train.first(min(examples, len(data.train)))
+    return first.images.to(device), first.labels.to(device)
+
+
+def dataset_of(run: Run, data_dir: str | Path | None = None, dataset: str | None = None) -> Dataset:
+    """The images that a run was trained and tested on; arguments as in :func:`run_alignment`.
+
+    Raises:
+        DataError: the dataset is not the one that the run was trained on.
+    """
     attributes = run.attributes
     data = load_dataset(dataset or str(attributes["dataset"]), data_dir)
     data = data.subset(
@@ -105,8 +116,7 @@ def first_examples(
             f"{run.path}: it was trained on other images than those of dataset '{data.name}'; name the right dataset "
             "with --dataset (dataset=) or its folder with --data-dir (data_dir=)"
         )
-    first = data.train.first(min(examples, len(data.train)))
-    return first.images.to(device), first.labels.to(device)
+    return data
 
 
 def simulator_of(run: Run, device: str = "cpu") -> Simulator:
