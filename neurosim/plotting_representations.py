@@ -50,7 +50,7 @@ def plot_embedding(found: Sequence[Representation]) -> Any:
     _refuse_mixed(found, ("dataset", "class_names"))
     shown = sorted({int(c) for each in found for c in each.labels})[:CLASSES]
     names = found[0].class_names
-    figure, drawn = panels(len(rows) * columns, columns, (2.9, 2.9), extra=0.35)
+    figure, drawn = panels(len(rows) * columns, columns, (2.9, 2.9), extra=0.5)
     for number, row in enumerate(rows.values()):
         places = drawn[number * columns : (number + 1) * columns]
         for each, ax in zip(sorted(row, key=lambda one: one.epoch), places, strict=False):
@@ -61,10 +61,9 @@ def plot_embedding(found: Sequence[Representation]) -> Any:
             ax.set_title(f"{each.label}\n{each.population} {when}, {quality}", fontsize=8)
         for spare in places[len(row) :]:
             spare.remove()
-    handles = legend_entries(shown, names)
-    figure.legend(
-        handles=handles, loc="outside lower center", ncols=3 if columns == 1 else 5, frameon=False, fontsize=8
-    )
+    handles, across = legend_entries(shown, names), min(len(shown), 3 if columns == 1 else CLASSES)
+    part = f"first {len(shown)} of {len(names)} classes" if len(shown) < len(names) else None
+    figure.legend(handles=handles, loc="outside lower center", ncols=across, **_legend(8, part))
     return figure
 
 
@@ -103,7 +102,7 @@ def plot_cluster_quality(found: Sequence[Representation]) -> Any:
     seeds = sorted({len(each) for rule in rules for each in pairs[rule].values()})
     span = f"{seeds[0]} seed{'s' if seeds[0] > 1 else ''}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     figure.suptitle(f"{found[0].title}, {len(found[0].labels)} {found[0].split} images, {span}", fontsize=9)
-    figure.legend(handles=entries, loc="outside lower center", ncols=across, frameon=False, fontsize=7.5)
+    figure.legend(handles=entries, loc="outside lower center", ncols=across, **_legend(7.5))
     return figure
 
 
@@ -115,6 +114,11 @@ OF_REPRESENTATIONS: Mapping[str, Callable[[Sequence[Representation]], Any]] = {
     "embedding": plot_embedding,
     "cluster-quality": plot_cluster_quality,
 }
+
+
+def _legend(size: float, title: str | None = None) -> dict[str, Any]:
+    return {"frameon": False, "fontsize": size, "title": title, "title_fontsize": size}
+
 
 Pairs = dict[str, list[tuple[Representation, Representation]]]
 

@@ -2,8 +2,11 @@
 
 from neurosim.analysis.active_paths import ActivePaths, active_paths
 from neurosim.analysis.alignment import angle, gradient_alignment
+from neurosim.analysis.cluster_quality import cluster_quality
 from neurosim.analysis.code_errors import CodeErrors, code_errors
+from neurosim.analysis.embedding import EmbeddingSettings, embed, principal_components
 from neurosim.analysis.relative_std import credit_relative_std, relative_std
+from neurosim.analysis.representations import save_activity
 from neurosim.analysis.sign_agreement import SignAgreement, compare_signs, sign_agreement
 from neurosim.analysis.width_theory import (
     measured_relative_std,
@@ -15,17 +18,22 @@ from neurosim.analysis.width_theory import (
 __all__ = [
     "ActivePaths",
     "CodeErrors",
+    "EmbeddingSettings",
     "SignAgreement",
     "active_paths",
     "angle",
+    "cluster_quality",
     "code_errors",
     "compare_signs",
     "credit_relative_std",
+    "embed",
     "gradient_alignment",
     "measured_relative_std",
     "predicted_angle",
     "predicted_onoff_relative_std",
     "predicted_relative_std",
+    "principal_components",
     "relative_std",
+    "save_activity",
     "sign_agreement",
 ]
