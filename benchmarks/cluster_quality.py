@@ -5,7 +5,7 @@
 trains what the folder does not hold yet, continues what was interrupted, and measures the rest. The defaults are a
 small circuit on a part of the images, for a machine without a gpu; the paper's own experiment is
 ``--channels 128 64 64 --fc1 1024 --train 50000 --test 10000 --epochs 190 --batch-size 128 --seeds 0 1 2 3 4``.
-Beside the JSON a file of the same name ending in .h5 holds the embeddings, for `neurosim plot embedding`.
+Beside the JSON a file of the same name ending in .h5 holds the embeddings, for `neurosim plot figure-3a`.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def represent(
         return
     print(
         f"cluster quality of the first {len(made[0].labels)} {split} images in two dimensions; rms: with unsquared "
-        f"distances\nwritten to {out}; `neurosim plot embedding {out}` draws it"
+        f"distances\nwritten to {out}; `neurosim plot figure-3a {out}` draws it"
     )
 
 

@@ -111,8 +111,8 @@ _MEASURES = {"quality": "squared distances (Section 6)", "quality_rms": "root-me
 
 #: what `neurosim plot` knows of files of `neurosim represent`
 OF_REPRESENTATIONS: Mapping[str, Callable[[Sequence[Representation]], Any]] = {
-    "embedding": plot_embedding,
-    "cluster-quality": plot_cluster_quality,
+    "figure-3a": plot_embedding,
+    "figure-3b": plot_cluster_quality,
 }
 
 

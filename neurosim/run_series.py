@@ -102,8 +102,7 @@ def _series(runs: Sequence[Run], known: dict[str, PublishedExperiment]) -> Serie
         if seed in seeds:
             raise DataError(f"{seeds[seed].path} and {run.path}: both are seed {seed}, which must not count twice")
         seeds[seed] = run
-    dataset = str(first.attributes["dataset"])
-    title = f"{written(dataset)}, {architecture(circuit)}"
+    title = title_of(str(first.attributes["dataset"]), circuit)
     return Series(tuple(runs), circuit, title, label(circuit), _published(first, circuit, known))
 
 
@@ -120,6 +119,11 @@ def written(dataset: str) -> str:
         'CIFAR-10'
     """
     return _WRITTEN.get(dataset, dataset)
+
+
+def title_of(dataset: str, circuit: Circuit) -> str:
+    """Dataset and kind of network, such as ``MNIST, fully connected``."""
+    return f"{written(dataset)}, {architecture(circuit)}"
 
 
 def architecture(circuit: Circuit) -> str:

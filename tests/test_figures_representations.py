@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from neurosim import circuits
 from neurosim.analysis.cluster_quality import cluster_quality
 from neurosim.cli import app
-from neurosim.cli_plot import OF_REPRESENTED
+from neurosim.figure_names import REPRESENTED
 from neurosim.errors import DataError
 from neurosim.figures.cluster_quality import draw_cluster_quality
 from neurosim.figures.embedding import draw_embedding
@@ -125,10 +125,10 @@ def test_quality_before_is_open_and_after_filled():
 
 
 def test_the_names_are_those_of_the_figures():
-    assert tuple(OF_REPRESENTATIONS) == OF_REPRESENTED
+    assert tuple(OF_REPRESENTATIONS) == REPRESENTED
 
 
-@pytest.mark.parametrize("figure", OF_REPRESENTED)
+@pytest.mark.parametrize("figure", REPRESENTED)
 def test_the_command(tmp_path, capsys, figure):
     path, picture = write(tmp_path / "a.h5"), tmp_path / "picture.png"
     app(["plot", figure, str(path), "--out", str(picture)], standalone_mode=False)

@@ -22,7 +22,7 @@ from neurosim.circuit import Circuit
 from neurosim.datasets import Dataset, Split
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.run_file import Run
-from neurosim.run_series import collect
+from neurosim.run_series import label, title_of
 
 #: images that are embedded unless somebody says how many: t-SNE of them takes a minute or two
 EXAMPLES = 2000
@@ -167,11 +167,11 @@ class _Plan:
         dataset, images = data
         refuse_few(len(images), settings)
         refuse_classes(images.labels.cpu().numpy())
-        (series,) = collect([run])
+        circuit = Circuit.from_json(run.circuit_json)
         about: dict[str, str | int] = {
             "run": run.path.as_posix(),
-            "label": series.label,
-            "title": series.title,
+            "label": label(circuit),
+            "title": title_of(str(run.attributes["dataset"]), circuit),
             "seed": int(run.attributes["seed"]),
             "config": json.dumps(run.config),
             "dataset": dataset.name,
@@ -181,7 +181,7 @@ class _Plan:
             "split": split,
             "examples": len(images),
         }
-        names = populations_of(Circuit.from_json(run.circuit_json), populations, where=str(run.path))
+        names = populations_of(circuit, populations, where=str(run.path))
         return cls(run, names, epochs_of(run, epochs), images, about)
 
     def write(
