@@ -208,8 +208,8 @@ def summary(report: dict[str, Any]) -> str:
         f"alignment at the default schedule: {share['median']:.2%} of training time "
         f"({share['min']:.2%} to {share['max']:.2%})",
         f"activity every {EVERY} steps: {rows['median']:.2%} of training time "
-        f"({rows['min']:.2%} to {rows['max']:.2%}), with over without in processor time x {ratio['median']:.4f} ({ratio['min']:.4f} to "
-        f"{ratio['max']:.4f}), wall time x {wall['median']:.4f}",
+        f"({rows['min']:.2%} to {rows['max']:.2%}), with over without in processor time "
+        f"x {ratio['median']:.4f} ({ratio['min']:.4f} to {ratio['max']:.4f}), wall time x {wall['median']:.4f}",
     ]
     if memory is not None:
         lines.append(

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from neurosim import circuits
 from neurosim.analysis.cluster_quality import cluster_quality
 from neurosim.cli import app
-from neurosim.figure_names import REPRESENTED
 from neurosim.errors import DataError
+from neurosim.figure_names import REPRESENTED
 from neurosim.figures.cluster_quality import draw_cluster_quality
 from neurosim.figures.embedding import draw_embedding
 from neurosim.plotting_representations import (

@@ -17,7 +17,7 @@ from neurosim.cli import app
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
-from neurosim.figure_names import NAMES
+from neurosim.figure_names import NAMES, REPRESENTED
 from neurosim.paper_figures import PAPER_FIGURES
 from neurosim.plotting import FIGURES, Options, plot_alignment, plot_learning_curves, plot_updates
 from neurosim.plotting_numbers import FROM_NUMBERS
@@ -67,7 +67,7 @@ def opened(*paths: Path) -> list[Run]:
 
 
 def test_the_names_are_those_of_the_figures():
-    assert set(FIGURES) | set(FROM_NUMBERS) == set(NAMES)
+    assert set(FIGURES) | set(FROM_NUMBERS) | set(REPRESENTED) == set(NAMES)
 
 
 OF_ANY_RUN = [name for name in FIGURES if name not in PAPER_FIGURES]
