@@ -33,11 +33,15 @@ if TYPE_CHECKING:
     from neurosim.readout import Gray as Gray
     from neurosim.readout import Hierarchical as Hierarchical
     from neurosim.readout import OneHot as OneHot
+    from neurosim.recorder import Recorder as Recorder
+    from neurosim.recording import RunRecorder as RunRecorder
     from neurosim.relaxation import NoiseRelaxation as NoiseRelaxation
     from neurosim.relaxation import Relaxation as Relaxation
     from neurosim.rules import BP as BP
     from neurosim.rules import GEVB as GEVB
+    from neurosim.run_file import Run as Run
     from neurosim.simulator import Simulator as Simulator
+    from neurosim.training import Trainer as Trainer
     from neurosim.vectorization import Temporal as Temporal
 
 __version__ = "0.1.0"
@@ -53,8 +57,12 @@ _HOME = {
     **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot"], "readout"),
     **dict.fromkeys(["NoiseRelaxation", "Relaxation"], "relaxation"),
     **dict.fromkeys(["BP", "GEVB"], "rules"),
+    "Recorder": "recorder",
+    "Run": "run_file",
+    "RunRecorder": "recording",
     "Simulator": "simulator",
     "Temporal": "vectorization",
+    "Trainer": "training",
 }
 _SUBPACKAGES = ("circuits", "rules")
 

@@ -56,6 +56,17 @@ def test_your_own_rule(tmp_path):
     assert set(errors) == {"RandomSigns", "GEVB"} and errors["GEVB"] < 10
 
 
+def test_record_a_circuit(tmp_path):
+    printed = run(tmp_path, str(ROOT / "examples" / "record_a_circuit.py"))
+    rows = re.findall(r"^step +(\d+)   ((?:[01]\.\d\d  ){8}) ([0-9.]+)$", printed, re.M)
+    assert [int(step) for step, _, _ in rows] == list(range(0, 230, 23))
+    assert all(0 <= float(share) <= 1 for _, shares, _ in rows for share in shares.split())
+    assert all(float(length) > 0 for _, _, length in rows)
+    assert "recorded    fc1: gates, activity, 8 chosen, mean, every 23 steps, 10 rows" in printed
+    assert [line.split()[0] for line in printed.splitlines()[-3:]] == ["0", "5", "10"]  # epochs
+    assert (tmp_path / "record_a_circuit.h5").exists()
+
+
 def test_binary_codes(tmp_path):
     printed = run(tmp_path, str(ROOT / "examples" / "binary_codes.py"))
     rows = re.findall(r"^(.{26}) K = +(\d+)   classes +([0-9.]+)%", printed, re.M)

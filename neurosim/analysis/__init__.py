@@ -2,8 +2,10 @@
 
 from neurosim.analysis.active_paths import ActivePaths, active_paths
 from neurosim.analysis.alignment import angle, gradient_alignment
+from neurosim.analysis.alignment_recorder import AlignmentRecorder
 from neurosim.analysis.cluster_quality import cluster_quality
 from neurosim.analysis.code_errors import CodeErrors, code_errors
+from neurosim.analysis.credit_quality import CreditQuality, credit_quality
 from neurosim.analysis.embedding import EmbeddingSettings, embed, principal_components
 from neurosim.analysis.relative_std import credit_relative_std, relative_std
 from neurosim.analysis.representations import save_activity
@@ -17,7 +19,9 @@ from neurosim.analysis.width_theory import (
 
 __all__ = [
     "ActivePaths",
+    "AlignmentRecorder",
     "CodeErrors",
+    "CreditQuality",
     "EmbeddingSettings",
     "SignAgreement",
     "active_paths",
@@ -25,6 +29,7 @@ __all__ = [
     "cluster_quality",
     "code_errors",
     "compare_signs",
+    "credit_quality",
     "credit_relative_std",
     "embed",
     "gradient_alignment",
