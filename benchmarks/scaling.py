@@ -1,7 +1,7 @@
 """Time and memory of a step of learning over the number of components and of classes.
 
-    python benchmarks/scaling.py --out results/scaling.json --figure docs/scaling.png
-    python benchmarks/scaling.py --out results/scaling.json --figure docs/scaling.png --draw    # from the file as it is
+    python benchmarks/scaling.py --out results/scaling.json
+    neurosim plot scaling results/scaling.json    # a picture of what was measured
 
 Two sweeps on made-up images, both of GEVB in fully connected circuits:
 
@@ -30,8 +30,6 @@ from machine import load_average, machine_facts, write_json
 from temporal import processor_time
 
 from neurosim import SGD, Binary, Circuit, FirstBinGate, OneHot, SignGate, Simulator, Temporal, circuits
-from neurosim.figures.scaling import draw_scaling
-from neurosim.figures.style import panels
 from neurosim.gates import Gate
 from neurosim.readout import Readout
 from neurosim.step_costs import allocated_peak
@@ -103,29 +101,6 @@ def learning(simulator: Simulator, batch: int) -> Callable[[], object]:
     return lambda: simulator.learn(images, labels)
 
 
-def draw(sweeps: dict[str, dict[str, Any]], path: Path) -> None:
-    """Time and memory of both sweeps, four panels."""
-    labels = {"components": "components K", "classes": "classes"}
-    units = {"seconds": ("processor ms / step", 1e3), "memory": ("MiB / step", 2.0**-20)}
-    figure, drawn = panels(2 * len(sweeps), 2, (3.8, 2.9))
-    for row, (sweep, sizes) in enumerate(sweeps.items()):
-        names = list(dict.fromkeys(name for found in sizes.values() for name in found))
-        for column, (quantity, (unit, scale)) in enumerate(units.items()):
-            measured = {name: values(sizes, name, quantity, scale) for name in names}
-            panel = drawn[2 * row + column]
-            draw_scaling(list(map(int, sizes)), measured, panel, xlabel=labels[sweep], ylabel=unit, legend=column == 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
-
-
-def values(sizes: dict[str, Any], name: str, quantity: str, scale: float) -> list[list[float]]:
-    """``(sizes, rounds)``, NaN where a contestant was left out."""
-    found = [sizes[size].get(name, {}).get(quantity) for size in sizes]
-    rows = [value if isinstance(value, list) else [float("nan") if value is None else value] for value in found]
-    longest = max(map(len, rows))
-    return [[scale * each for each in row] + [float("nan")] * (longest - len(row)) for row in rows]
-
-
 def summary(sweep: str, size: int, found: dict[str, dict[str, Any]]) -> str:
     each = (
         f"{name} {1e3 * sorted(cost['seconds'])[len(cost['seconds']) // 2]:.1f} ms {cost['memory'] / 2**20:.2f} MiB"
@@ -141,17 +116,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the numbers")
     parser.add_argument("--add", action="store_true", help="keep what --out holds of another sweep")
-    parser.add_argument("--figure", type=Path, help="picture of all that --out holds")
-    parser.add_argument("--draw", action="store_true", help="measure nothing, draw what --out holds")
     parser.add_argument("--quick", action="store_true", help="tiny circuits: does it run?")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     report: dict[str, Any] = {"machine": machine_facts(), "batch": 8 if arguments.quick else BATCH, "seed": 0}
     report |= {"command": " ".join(["python", "benchmarks/scaling.py", *sys.argv[1:]]) if not arguments.quick else ""}
     report |= {"rounds": arguments.rounds, "memory_unit": "bytes", "widths": WIDTHS, "sweeps": {}}
-    if arguments.draw or (arguments.add and arguments.out.exists()):
+    if arguments.add and arguments.out.exists():
         report["sweeps"] = json.loads(arguments.out.read_text(encoding="utf-8"))["sweeps"]
-    for sweep in () if arguments.draw else arguments.sweeps:
+    for sweep in arguments.sweeps:
         report["sweeps"][sweep] = {}
         for size in (QUICK_SIZES if arguments.quick else SIZES)[sweep]:
             found = measure(sweep, size, arguments.rounds, arguments.quick)
@@ -159,8 +132,6 @@ def main() -> None:
             report["load"] = load_average()
             print(summary(sweep, size, found), flush=True)
             write_json(arguments.out, report)
-    if arguments.figure:
-        draw(report["sweeps"], arguments.figure)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import typer
 
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
-from neurosim.figure_names import NAMES, REPRESENTED, figure_lines
+from neurosim.figure_names import NAMES, REPRESENTED, WRITTEN_BY, figure_lines
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _WHERE = "Picture: .png, .svg or .pdf. [default: FIGURE.png]"
@@ -99,8 +99,8 @@ def from_runs(figure: str, paths: Sequence[Path], options: Any, numbers: Path | 
 
     if figure not in FIGURES:
         raise DataError(
-            f"'{figure}' is drawn from a .json file of numbers, found {', '.join(map(str, paths))}; for 'width-theory' "
-            "`python examples/width_theory.py --json FILE.json` writes one"
+            f"'{figure}' is drawn from a .json file of numbers, found {', '.join(map(str, paths))}; "
+            f"`{WRITTEN_BY[figure]}` writes one"
         )
     if numbers is None:
         return FIGURES[figure](find_runs(paths), options)

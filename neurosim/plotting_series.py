@@ -204,7 +204,11 @@ def _angles(series: Series, options: Options) -> Angles:
             raise DataError(f"{run.path}: its alignment cannot be measured: {error}") from error
         measured.append({each.epoch: each.degrees for each in found})
     epochs = sorted(set.intersection(*(set(each) for each in measured)))
-    names = tuple(measured[0][epochs[0]])
+    names = tuple(name for name, degrees in measured[0][epochs[0]].items() if not np.isnan(degrees))
+    if not names:
+        raise DataError(
+            f"{series.runs[0].path}: its alignment cannot be measured: no hidden population gets its credit by one rule"
+        )
     values: npt.NDArray[np.float64] = np.array(
         [[[each[epoch][name] for name in names] for epoch in epochs] for each in measured]
     )

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from neurosim import BP, GEVB, Circuit, Conv2d, Dense, OneHot, SignGate, Simulator, circuits
+from neurosim.plotting_costs import plot_scaling
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ["mnist-fc", "mnist-conv", "mnist-lc"]
@@ -124,7 +125,7 @@ def test_agreement_runs(tmp_path):
 
 
 def test_scaling_runs(tmp_path):
-    out, picture = tmp_path / "scaling.json", tmp_path / "new" / "scaling.png"
+    out = tmp_path / "scaling.json"
     run_script("scaling.py", "--sweeps", "classes", "--rounds", "2", "--out", out)
     run_script("scaling.py", "--sweeps", "components", "--rounds", "2", "--out", out, "--add")
     refuse_places(out.read_text())
@@ -139,9 +140,7 @@ def test_scaling_runs(tmp_path):
     for cost in costs.values():
         assert len(cost["seconds"]) == 2 and min(cost["seconds"]) > 0 and cost["memory"] > 0
         assert cost["parameters"] == 4 * (3 * 784 * 8 + 8 * 6 + 6 + 3 * (8 + 6 + 1))
-    before = out.read_bytes()
-    run_script("scaling.py", "--out", out, "--draw", "--figure", picture)
-    assert picture.read_bytes().startswith(b"\x89PNG") and out.read_bytes() == before
+    assert len(plot_scaling([out]).axes) == 4
 
 
 @pytest.mark.parametrize("name", ["digits-fc", *NAMES, "cifar10-fc", "cifar10-conv", "cifar10-lc"])

@@ -19,7 +19,7 @@ from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.figure_names import NAMES, REPRESENTED
 from neurosim.paper_figures import PAPER_FIGURES
-from neurosim.plotting import FIGURES, Options, plot_alignment, plot_learning_curves, plot_updates
+from neurosim.plotting import FIGURES, Options, measure, plot_alignment, plot_learning_curves, plot_updates
 from neurosim.plotting_numbers import FROM_NUMBERS
 from neurosim.published import Protocol, PublishedAngles, PublishedExperiment
 from neurosim.recording import RunRecorder
@@ -176,8 +176,11 @@ def test_a_run_without_an_epoch(tmp_path):
 
 def test_an_alignment_that_cannot_be_measured_names_the_run(tmp_path):
     circuit = circuits.load("digits-fc", widths=WIDTHS).with_rules({"input->fc1": None})
-    path = train(tmp_path / "frozen.h5", circuit=circuit)
-    with pytest.raises(DataError, match=r"frozen.h5: its alignment cannot be measured: population 'fc1': all groups"):
+    path = train(tmp_path / "half.h5", circuit=circuit)
+    (angles,) = measure("alignment", opened(path), Options())
+    assert angles.populations == ("fc2",)  # nothing learns into fc1
+    path = train(tmp_path / "frozen.h5", circuit=circuit.with_rules({"fc1->fc2": None}))
+    with pytest.raises(DataError, match=r"frozen.h5: its alignment cannot be measured: no hidden population gets its"):
         plot_alignment(opened(path), Options())
 
 

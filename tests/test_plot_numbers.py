@@ -15,6 +15,7 @@ from neurosim.experiment import ConfigError
 from neurosim.figure_names import DESCRIPTIONS
 from neurosim.paper_figures import PAPER_FIGURES
 from neurosim.plotting import lay_out
+from neurosim.plotting_costs import plot_scaling
 from neurosim.plotting_numbers import FROM_NUMBERS, plot_width_theory
 from neurosim.plotting_series import Options
 from neurosim.published import published_experiments
@@ -156,6 +157,8 @@ def test_files_that_do_not_fit(tmp_path):
     refused(
         "speed.json: expected the numbers of `python examples/width_theory.py", "width-theory", RESULTS / "speed.json"
     )
+    refused("speed.json: expected the numbers of `python benchmarks/scaling.py", "scaling", RESULTS / "speed.json")
+    refused("'scaling' is drawn from a .json file of numbers, found .*h5; .*benchmarks/scaling.py", "scaling", RUNS[0])
     refused("a figure of one file, found 2", "width-theory", RESULTS / "width_theory.json", RESULTS / "speed.json")
     refused("missing.json: expected a JSON file of numbers", "alignment", tmp_path / "missing.json")
     refused("on MNIST and CIFAR-10, whose errors do not compare", "learning-curves", numbers, RESULTS / "figure-5.json")
@@ -171,6 +174,17 @@ def test_damaged_numbers(tmp_path, kind, change):
     (tmp_path / "a.json").write_text(json.dumps(data))
     with pytest.raises(DataError, match="a.json: not the numbers that `neurosim plot --numbers` writes"):
         read_series([tmp_path / "a.json"], kind)
+
+
+def test_scaling_draws_the_medians_of_the_file():
+    path = RESULTS / "scaling.json"
+    sizes = json.loads(path.read_text())["sweeps"]["components"]
+    time, memory, *_ = plot_scaling([path]).axes
+    seconds = [np.median(found["side by side"]["seconds"]) for found in sizes.values()]
+    assert np.allclose(time.containers[0].lines[0].get_ydata(), 1e3 * np.array(seconds), rtol=1e-12, atol=0)
+    mebibytes = [found["side by side"]["memory"] / 2**20 for found in sizes.values()]
+    assert np.allclose(memory.containers[0].lines[0].get_ydata(), mebibytes, rtol=1e-12, atol=0)
+    assert time.get_legend().get_texts()[0].get_text() == "side by side" and time.get_xlabel() == "components K"
 
 
 def test_width_theory_is_the_first_layer_of_the_file():
