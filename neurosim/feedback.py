@@ -52,6 +52,12 @@ class Feedback(Description):
         raise NotImplementedError(f"{type(self).__name__} must define effective(weight, constants)")
 
 
+def _initializer_or_none(instance: FixedRandom, attribute: object, value: object) -> None:
+    if value is not None and not isinstance(value, Initializer):
+        slip = f"; write {value.__name__}(...), an object of that class" if isinstance(value, type) else ""
+        raise CircuitError(f"FixedRandom.init must be an initializer such as He(), or None, got {value!r}{slip}")
+
+
 @frozen
 class ForwardWeights(Feedback):
     """Weight transport: signals return through the forward weights themselves, as in backpropagation."""
@@ -68,16 +74,33 @@ class FixedRandom(Feedback):
 
     So they have the scale, the ON/OFF structure and the sign of the initial forward weights and nothing else in
     common with them.
+
+    Args:
+        name: of the pathway; pathways of different names have weights of their own.
+        init: draws the weights instead of the groups' own initializers, which groups that start at 0 need.
+
+    Raises:
+        CircuitError: at the draw, weights that are all 0, through which no signal would ever return.
     """
 
     name: str = field(default="fa", validator=_pathway_name)
+    init: Initializer | None = field(default=None, validator=_initializer_or_none)
 
     @property
     def label(self) -> str:
         return self.name
 
     def draw(self, init: Initializer, site: Site, generator: torch.Generator) -> Tensor | None:
-        return init.draw(site, generator)
+        chosen = self.init or init
+        chosen.check(site)
+        drawn = chosen.draw(site, generator)
+        if type(drawn) is Tensor and not bool(drawn.any()):  # a fake tensor has no values to look at
+            raise CircuitError(
+                f"the feedback '{self.name}' would be drawn by {chosen} and be 0 for ever, so that nothing before this "
+                f"group learns by it; give it a distribution of its own, {type(self).__name__}(init=He()), or the "
+                f"group another init="
+            )
+        return drawn
 
     def effective(self, weight: Tensor, constants: Tensor | None) -> Tensor:
         assert constants is not None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from neurosim.circuit import Circuit
+from neurosim.circuit_checks import at
 from neurosim.errors import CircuitError
 from neurosim.feedback import Feedback
 from neurosim.initializers import Site
@@ -79,7 +80,8 @@ def draw_pathway(
 ) -> Tensor | None:
     """The constants of a pathway for one group; of a redrawn one those of a step."""
     names = ("feedback", feedback.label, group.name) if step is None else ("feedback", feedback.label, group.name, step)
-    drawn = feedback.draw(group.init, circuit.site(group), stream(seed, *names))
+    with at(f"group '{group.name}'"):
+        drawn = feedback.draw(group.init, circuit.site(group), stream(seed, *names))
     return None if drawn is None else _copied_if_untied(circuit, group, drawn)
 
 

@@ -1,8 +1,9 @@
 """Rules in words, for the command line and TOML files: ``gevb``, ``dfa(limits=(0, 1))``.
 
 The words are a rule's registered name and, in brackets as in Python, the hyperparameters that differ from the defaults.
-Values are plain data (numbers, texts in quotes, True, False, None, tuples of these) or a feedback with its own:
-``sign-symmetric(feedback=ForwardSigns(magnitude='redrawn'))``. Nothing is evaluated.
+Values are plain data (numbers, texts in quotes, True, False, None, tuples of these), or a feedback or an initializer
+with its own: ``sign-symmetric(feedback=ForwardSigns(magnitude='redrawn'))``, ``fa(feedback=FixedRandom(init=He()))``.
+Nothing is evaluated.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.feedback import Feedback
+from neurosim.initializers import Initializer
 from neurosim.plasticity import PlasticityRule, available_rules, rule_named
 
 
@@ -64,7 +66,8 @@ def _keywords(call: ast.Call) -> dict[str, Any]:
 
 def _value(tree: ast.expr) -> Any:
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
-        return Feedback.from_dict({"type": tree.func.id} | _keywords(tree))
+        kind = Initializer if tree.func.id in Initializer.known() else Feedback
+        return kind.from_dict({"type": tree.func.id} | _keywords(tree))
     return ast.literal_eval(tree)
 
 

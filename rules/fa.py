@@ -40,8 +40,8 @@ class FA(_TransportedCredit):
     with one vector output unit, per unit: ``c_i = sum_k f_ik G(h_k) c_k``, c = 1 at the output, times the error vector.
 
     Args:
-        feedback: the pathway; two rules with equal pathways share one set of weights. Its weights are readable and
-            settable as ``sim.feedback["fa/GROUP"]``.
+        feedback: the pathway; two rules with equal pathways share one set of weights. They are drawn as the groups'
+            own weights were, or by ``FixedRandom(init=He())``; readable and settable as ``sim.feedback["fa/GROUP"]``.
 
     Source: Lillicrap, Cownden, Tweed & Akerman, Nature Communications 7:1-10, 2016.
 
