@@ -11,7 +11,6 @@ circuits, of vector and of scalar units. pytest must be installed; nothing else 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import attrs
@@ -19,78 +18,14 @@ import torch
 from torch import Tensor
 
 from neurosim.circuit import OUTPUT, Circuit
-from neurosim.connectivity import AvgPool, Connectivity, Conv2d, Dense, Local2d
 from neurosim.credit import Presentation
-from neurosim.gates import SignGate
-from neurosim.initializers import HalfNormal
+from neurosim.law_circuits import CIRCUITS, INPUTS
 from neurosim.optimizers import SGD
 from neurosim.plasticity import PlasticityRule, Signal, rule_named, rules_by_population
-from neurosim.readout import Binary, OneHot, Readout
-from neurosim.relaxation import NoiseRelaxation, Relaxation
 from neurosim.simulator import Simulator
+from neurosim.step import bias_name
 
-INPUTS, BATCH, CLASSES = (2, 6, 6), 5, 3
-
-
-def _chain(readout: Readout, K: int | None, rule: PlasticityRule, first: Connectivity, pooled: bool) -> Circuit:
-    circuit = Circuit(INPUTS, readout, K=K)
-    spatial = not isinstance(first, Dense)
-    circuit.population("h1", (4, ...) if spatial else (6,), gate=SignGate(), bias="channel")
-    circuit.connect("input", "h1", first, rule=rule)
-    pre = "h1"
-    if pooled:
-        circuit.relay("pool", "h1", AvgPool(2))
-        pre = "pool"
-    circuit.population("h2", (4, ...) if spatial else (4,), gate=SignGate())
-    circuit.connect(pre, "h2", first, rule=rule, sign="nonnegative", init=HalfNormal())
-    circuit.connect("h2", OUTPUT, Dense(), rule=rule, sign="nonnegative", init=HalfNormal())
-    return circuit
-
-
-def _skipping(readout: Readout, K: int | None, rule: PlasticityRule) -> Circuit:
-    circuit = _chain(readout, K, rule, Dense(), pooled=False)
-    circuit.connect("input", "h2", Dense(), rule=rule)
-    circuit.connect("h1", OUTPUT, Dense(), rule=rule, name="skip")
-    return circuit
-
-
-_SHAPES: dict[str, Callable[[Readout, int | None, PlasticityRule], Circuit]] = {
-    "dense": lambda readout, K, rule: _chain(readout, K, rule, Dense(), False),
-    "convolutional": lambda readout, K, rule: _chain(readout, K, rule, Conv2d(3, padding=1), True),
-    "local": lambda readout, K, rule: _chain(readout, K, rule, Local2d(3, padding=1), True),
-    "skip": _skipping,
-}
-_UNITS: dict[str, tuple[Readout, int | None]] = {
-    "vector": (OneHot(CLASSES), None),
-    "vector, squared": (OneHot(CLASSES, loss="squared"), None),
-    "scalar": (OneHot(CLASSES), 1),
-    "one scalar output": (Binary(2), 1),
-}
-
-
-def _untied(rule: PlasticityRule) -> Circuit:
-    """Tied and untied groups, side by side and one after the other, with both relaxations."""
-    circuit = Circuit(INPUTS, OneHot(CLASSES))
-    relaxation, noisy = Relaxation(0.5), NoiseRelaxation(presentations=2, every=1)
-    circuit.population("h1", (4, ...), gate=SignGate(), bias="channel")
-    circuit.connect("input", "h1", Conv2d(3, padding=1), rule=rule)
-    circuit.relay("pool", "h1", AvgPool(2))
-    circuit.population("h2", (4, ...), gate=SignGate())
-    circuit.connect("pool", "h2", Conv2d(3, padding=1), rule=rule, sharing="untied", relaxation=relaxation)
-    circuit.population("h3", (4,), gate=SignGate())
-    circuit.connect("h2", "h3", Dense(), rule=rule, sign="nonnegative", init=HalfNormal())
-    circuit.connect("h1", "h3", Dense(), rule=rule, sharing="untied")
-    circuit.connect("h3", OUTPUT, Dense(), rule=rule, sharing="untied", relaxation=noisy)
-    circuit.connect("h1", OUTPUT, Dense(), rule=rule, name="skip")
-    return circuit
-
-
-#: name -> the circuit in which every group learns by a rule
-CIRCUITS: dict[str, Callable[[PlasticityRule], Circuit]] = {
-    f"{shape}, {units}": partial(build, readout, K)
-    for shape, build in _SHAPES.items()
-    for units, (readout, K) in _UNITS.items()
-} | {"untied, vector": _untied}
+BATCH = 5
 
 
 def refusal(rule: PlasticityRule, circuit: str) -> str | None:
@@ -102,7 +37,11 @@ def refusal(rule: PlasticityRule, circuit: str) -> str | None:
 
 def simulator_for(rule: PlasticityRule, circuit: str, seed: int = 0) -> Simulator:
     """A float64 simulator of one of :data:`CIRCUITS`, with biases that are not zero and untied weights that differ."""
-    simulator = Simulator(CIRCUITS[circuit](rule), precision="float64", seed=seed, optimizer=SGD(0.05))
+    return _scattered(CIRCUITS[circuit](rule), seed)
+
+
+def _scattered(described: Circuit, seed: int = 0) -> Simulator:
+    simulator = Simulator(described, precision="float64", seed=seed, optimizer=SGD(0.05))
     generator = torch.Generator(device="cpu").manual_seed(seed)
     for name, bias in simulator.biases.items():
         simulator.biases[name] = 0.1 * torch.randn(bias.shape, generator=generator, dtype=bias.dtype, device="cpu")
@@ -191,6 +130,23 @@ def watching_changes_nothing(rule: PlasticityRule, circuit: str) -> None:
     assert _largest_difference(watched.state_dict(), unwatched.state_dict()) == 0.0, "watching left a trace"
 
 
+def learning_beside_others_is_what_the_probe_shows(rule: PlasticityRule, circuit: str) -> None:
+    """So too where all later groups are frozen or learn by another rule, and learning keeps no more than it must."""
+    described, gevb = CIRCUITS[circuit](rule), rule_named("gevb")
+    later = [group for group in described.groups.values() if group.post != "h1"]
+    applies = all(gevb.refusal(described, group) is None for group in later)
+    for companion in (None, gevb) if applies else (None,):
+        simulator = _scattered(described.with_rules({group.name: companion for group in later}))
+        images, labels = batch(simulator)
+        shown = simulator.probe(images, labels)
+        credit, learned = shown.credit("h1", rule), simulator.learn(images, labels)
+        apart = float((credit - learned.credit("h1", rule)).abs().max())
+        assert max(apart, _largest_difference(shown.updates, learned.updates)) < 1e-12, (
+            f"beside groups that {'are frozen' if companion is None else f'learn by {companion}'} learning makes "
+            f"another step than the probe shows: a signal is missing in uses, FEEDBACK or NOISE for one, or in needs"
+        )
+
+
 def saved_and_loaded_equals_unsaved(rule: PlasticityRule, circuit: str) -> None:
     """A state carries everything that the next steps depend on."""
     simulator, other = simulator_for(rule, circuit), simulator_for(rule, circuit)
@@ -217,7 +173,11 @@ def a_step_runs_on_fake_cuda(rule: PlasticityRule, circuit: str) -> None:
 
 
 def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
-    """What ``uses`` does not list can change without changing the postsynaptic factor of any hidden update."""
+    """What ``uses`` does not list can change without changing the postsynaptic factor of any hidden update.
+
+    Without the error no hidden update may change as a whole: to credit that has no axis for components the engine lends
+    the error vector.
+    """
     simulator = simulator_for(rule, circuit)
     seen = simulator.probe(*batch(simulator)).credits.seen
     for signal, changed in _disturbances(seen, rule).items():
@@ -226,6 +186,10 @@ def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
         for population, _ in rules_by_population(simulator.circuit):
             before, after = (_factor(simulator, each, population.name, rule) for each in (seen, changed))
             assert torch.equal(before, after), f"the credit at '{population.name}' depends on {signal.value}"
+        if signal is Signal.ERROR:
+            before, after = (_hidden_updates(simulator, each) for each in (seen, changed))
+            for name, update in before.items():
+                assert torch.equal(update, after[name]), f"the update of '{name}' depends on {signal.value}"
 
 
 def its_circuit_is_saved_and_read_back(rule: PlasticityRule, circuit: str) -> None:
@@ -238,6 +202,11 @@ def its_circuit_is_saved_and_read_back(rule: PlasticityRule, circuit: str) -> No
 
 def _factor(simulator: Simulator, seen: Presentation, population: str, rule: PlasticityRule) -> Tensor:
     return simulator._updates.credits(seen).gated(population, rule)
+
+
+def _hidden_updates(simulator: Simulator, seen: Presentation) -> dict[str, Tensor]:
+    of_output = {bias_name(OUTPUT), *(group.name for group in simulator.circuit.into(OUTPUT))}
+    return {name: update for name, update in updates_of(simulator, seen).items() if name not in of_output}
 
 
 def _disturbances(seen: Presentation, rule: PlasticityRule) -> dict[Signal, Presentation]:
@@ -274,6 +243,7 @@ LAWS: tuple[Callable[[PlasticityRule, str], None], ...] = (
     zero_error_gives_zero_update,
     the_output_layer_follows_the_gradient,
     watching_changes_nothing,
+    learning_beside_others_is_what_the_probe_shows,
     saved_and_loaded_equals_unsaved,
     a_step_runs_on_fake_cuda,
     nothing_undeclared_is_used,

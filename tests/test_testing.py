@@ -81,6 +81,31 @@ class UsesError(_PerUnit):
 
 
 @frozen
+class BroadcastsInSilence(GEVB):
+    """Its credit is 1; the error vector, which the engine lends it, is not declared."""
+
+    uses = BARE
+
+
+@frozen
+class LendsSilently(_PerUnit):
+    uses = BARE
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context)
+
+
+@frozen
+class LooksFurtherThanItSays(_PerUnit):
+    """Without FEEDBACK among its signals, a step of learning does not keep the gates of frozen populations."""
+
+    uses = PlasticityRule.uses | {Signal.WEIGHTS}
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return context.feedback(context.forward_weights)
+
+
+@frozen
 class UsesNoise(_PerUnit):
     def credit(self, context: Any) -> torch.Tensor:
         return context.noise()[:, 0]
@@ -161,11 +186,18 @@ CAUGHT = [
     (UsesActivity(), testing.nothing_undeclared_is_used, "depends on postsynaptic activity"),
     (UsesPreActivation(), testing.nothing_undeclared_is_used, "depends on postsynaptic activity"),
     (UsesError(), testing.nothing_undeclared_is_used, "depends on global error vector"),
+    (BroadcastsInSilence(), testing.nothing_undeclared_is_used, "update of 'input->h1' depends on global error vector"),
+    (LendsSilently(), testing.nothing_undeclared_is_used, "update of 'input->h1' depends on global error vector"),
     (UsesNoise(), testing.nothing_undeclared_is_used, "depends on its own noise"),
     (MixesExamples(), testing.a_batch_is_the_sum_of_its_examples, "is not the mean over its examples"),
     (ChangesForNothing(), testing.zero_error_gives_zero_update, "'input->h1' changes without an error"),
     (DoesNothing(), testing.updates_have_the_shape_of_the_weights, "'input->h1' gets no update"),
     (LearnsWhileWatched(), testing.watching_changes_nothing, "learning makes another step than the probe showed"),
+    (
+        LooksFurtherThanItSays(),
+        testing.learning_beside_others_is_what_the_probe_shows,
+        "beside groups that are frozen learning makes another step than the probe shows: a signal is missing in uses",
+    ),
     (RemembersElsewhere(), testing.saved_and_loaded_equals_unsaved, "a loaded state goes on differently"),
     (KeepsAList(), testing.its_circuit_is_saved_and_read_back, "is not rebuilt from its settings"),
 ]
