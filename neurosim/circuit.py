@@ -298,6 +298,8 @@ class Circuit:
     def bias_rule(self, population: str) -> PlasticityRule | None:
         """The rule that a population's bias learns by; None where it is frozen or does not exist.
 
+        At the output every rule follows the exact gradient, so where several meet there it is the first of them.
+
         Raises:
             CircuitError: its learning groups have different rules and no ``bias_rule=`` says which.
         """
@@ -307,7 +309,7 @@ class Circuit:
         if described.bias_rule != "shared":
             return described.bias_rule
         rules = [group.rule for group in self.into(population) if group.rule is not None]
-        if any(rule != rules[0] for rule in rules):
+        if population != OUTPUT and any(rule != rules[0] for rule in rules):
             listed = ", ".join(f"'{g.name}' {g.rule}" for g in self.into(population) if g.rule is not None)
             raise CircuitError(
                 f"population '{population}': its groups learn by different rules ({listed}), so its bias needs "

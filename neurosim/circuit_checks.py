@@ -172,7 +172,7 @@ def refuse_incomplete(circuit: Circuit) -> None:
 
 def _refuse_bias_rule(circuit: Circuit, population: str) -> None:
     """Raise where a bias does not know how it learns, or by a rule that cannot apply."""
-    if (rule := circuit.bias_rule(population)) is None:
+    if (rule := circuit.bias_rule(population)) is None or population == "output":  # exact there, by whatever rule
         return
     for group in circuit.into(population):
         if (reason := rule.refusal(circuit, group)) is not None:

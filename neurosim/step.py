@@ -9,7 +9,7 @@ from operator import or_
 from attrs import define, frozen
 from torch import Tensor
 
-from neurosim.circuit import INPUT, Circuit
+from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.credit import Credits, Presentation
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.forward import Activity, Keep
@@ -76,7 +76,7 @@ class Step:
             rules = [group.rule for group in self.circuit.into(population) if group.rule is not None]
             if not rules:
                 raise SimulationError(f"population '{population}': all groups into it are frozen; name a rule=")
-            if any(other != rules[0] for other in rules):
+            if population != OUTPUT and any(other != rules[0] for other in rules):  # there all have the same credit
                 listed = ", ".join(dict.fromkeys(map(str, rules)))
                 raise SimulationError(f"population '{population}': its groups learn by {listed}; say which with rule=")
             rule = rules[0]
