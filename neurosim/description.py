@@ -8,6 +8,8 @@ the module that defines it first.
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any, ClassVar, Self, cast
 
 import attrs
@@ -80,6 +82,44 @@ class Description:
         if not isinstance(rebuilt, cls):
             raise CircuitError(f"expected a {cls.kind}, got a {name}")
         return rebuilt
+
+
+# -- validators of fields --------------------------------------------------------------------------------------------
+
+
+def plain_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A field that names something in ``sim.feedback`` and in run files, where ``/`` divides."""
+    if not isinstance(value, str) or not value.isprintable() or "/" in value or value in ("", ".", ".."):
+        raise CircuitError(
+            f"{_where(instance, attribute)} must be a printable, non-empty text without '/', other than '.' and '..', "
+            f"got {value!r}"
+        )
+
+
+def is_number(value: Any) -> bool:
+    """A finite real number; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def positive(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A field that is a finite number above 0."""
+    if not is_number(value) or value <= 0:
+        raise CircuitError(f"{_where(instance, attribute)} must be a positive number, got {value!r}")
+
+
+def fraction(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """A field that is a number above 0 and at most 1."""
+    if not is_number(value) or not 0 < value <= 1:
+        raise CircuitError(f"{_where(instance, attribute)} must be a number above 0 and at most 1, got {value!r}")
+
+
+def slip(value: object) -> str:
+    """What to add to an error about ``value`` where the class ``He`` was given and the object ``He()`` is meant."""
+    return f"; write {value.__name__}(...), an object of that class" if isinstance(value, type) else ""
+
+
+def _where(instance: Any, attribute: attrs.Attribute[Any]) -> str:
+    return f"{type(instance).__name__}.{attribute.name}"
 
 
 def _plain(value: Any) -> Any:

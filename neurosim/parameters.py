@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import attrs
 import networkx as nx
 import torch
 from torch import Tensor
@@ -110,6 +111,15 @@ def _claim(owners: dict[str, Feedback | PlasticityRule], label: str, owner: Feed
     """Two that differ may not keep their constants under one name."""
     if owners.setdefault(label, owner) != owner:
         raise CircuitError(
-            f"{owners[label]} and {owner} would both keep their feedback under the name '{label}'; give one "
-            f"another name="
+            f"{owners[label]} and {owner} would both keep their feedback under the name '{label}'; {_renamed(owner)}"
         )
+
+
+def _renamed(owner: Feedback | PlasticityRule) -> str:
+    kind = type(owner)
+    if attrs.has(kind) and any(each.name == "name" for each in attrs.fields(kind)):
+        return "give one another name="
+    return (
+        f"{kind.__name__} has no name= to tell them apart, so use one of the two everywhere, or give the class a field "
+        f"name: str that its property label returns, as DFA has"
+    )

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from attrs import field, frozen, validators
+from attrs import field, frozen
 from torch import Tensor
 
+from neurosim.description import fraction, plain_name
 from neurosim.plasticity import CreditForm, PlasticityRule, Signal
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class ThreeFactorHebbian(PlasticityRule):
 
     Args:
         rate: of the running mean, ``Lbar += rate (L - Lbar)`` with L the mean over the batch, after every step.
+        name: of the running mean, ``sim.feedback["NAME/POPULATION/expected_loss"]``; rules of different rates in one
+            circuit need different names.
 
     Source: Fremaux & Gerstner, Frontiers in Neural Circuits 9:85, 2016 (reference 23 of the paper gives the family).
 
@@ -40,7 +43,12 @@ class ThreeFactorHebbian(PlasticityRule):
     error_driven: ClassVar[bool] = False
     needs: ClassVar[frozenset[str]] = frozenset({"activation"})
     uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.POSTSYNAPTIC, Signal.SCALAR})
-    rate: float = field(default=0.05, validator=[validators.gt(0), validators.le(1)])
+    rate: float = field(default=0.05, validator=fraction)
+    name: str = field(default="ThreeFactorHebbian", validator=plain_name)
+
+    @property
+    def label(self) -> str:
+        return self.name
 
     def form(self, circuit: Circuit) -> CreditForm:
         return CreditForm.PER_COMPONENT

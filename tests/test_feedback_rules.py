@@ -157,6 +157,47 @@ def test_three_factor_hebbian_by_hand():
     assert abs(float(trace) - 0.5 * float(losses.mean())) < 1e-12
 
 
+def test_two_modulated_rules_of_different_rates_are_what_they_are_alone():
+    def build(first, second):
+        circuit = Circuit(5, OneHot(4))
+        for name in ("a", "b"):
+            circuit.population(name, 6, gate=SignGate())
+        circuit.connect("input", "a", Dense(), rule=first)
+        circuit.connect("a", "b", Dense(), rule=second)
+        circuit.connect("b", "output", Dense(), rule=BP())
+        return circuit
+
+    def second_step(*rules):
+        simulator = Simulator(build(*rules), precision="float64")
+        simulator.learn(*data())  # nothing was expected yet, so that it is the same step at every rate
+        return updates(simulator, data())
+
+    slow, fast = ThreeFactorHebbian(rate=0.1), ThreeFactorHebbian(rate=0.9, name="fast")
+    mixed = second_step(slow, fast)
+    for rule, group in ((slow, "input->a"), (fast, "a->b")):
+        assert torch.equal(mixed[group], second_step(rule, rule)[group])
+    assert not torch.equal(mixed["a->b"], second_step(slow, slow)["a->b"])
+    assert Circuit.from_json(build(slow, fast).to_json()) == build(slow, fast)
+    with pytest.raises(CircuitError, match="under the name 'ThreeFactorHebbian'; give one another name="):
+        Simulator(build(slow, ThreeFactorHebbian(rate=0.9)))
+
+
+def test_a_rule_that_has_no_name_is_told_what_to_do():
+    @attrs.frozen
+    class _Drawing(GEVB):
+        gain: float = 1.0
+
+        def draw(self, circuit, population, stream):
+            return {"gain": torch.full((1,), self.gain, dtype=torch.float64)}
+
+    circuit = one_hidden_layer(_Drawing(), None)
+    circuit.population("g", 4, gate=SignGate())
+    circuit.connect("input", "g", Dense(), rule=_Drawing(2.0))
+    circuit.connect("g", "output", Dense())
+    with pytest.raises(CircuitError, match="_Drawing has no name= .* everywhere, or give the class a field"):
+        Simulator(circuit)
+
+
 @pytest.mark.parametrize(("K", "loss", "sigma"), [(None, "squared", 0.1), (1, "cross_entropy", 1e-3)])
 def test_node_perturbation_is_unbiased(K, loss, sigma):
     """Mean squared z-score of the mean over many draws against the gradient: within 10 % of 1.

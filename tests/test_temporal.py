@@ -444,7 +444,7 @@ REFUSALS = {  # fmt: skip
              r"the error of the loss 'cross_entropy' is known only after the last bin.*use OneHot\(3, loss='squared'\) "
              r"or loss='logistic'; or Temporal\(order='replay'\)"),
     "modulator": ("causal", circuit(ThreeFactorHebbian(), FirstBinGate(), OneHot(K, "squared")),
-                  r"the credit of the rule ThreeFactorHebbian\(rate=0.05\) at population 'h1' is known only after"),
+                  r"the credit of the rule ThreeFactorHebbian\(rate=0.05, .*\) at population 'h1' is known only after"),
     "noise": ("causal", circuit(NodePerturbation(), FirstBinGate(), OneHot(K, "squared")),
               r"NodePerturbation\(sigma=0.01\) at population 'h1' compares with a second, perturbed presentation"),
     "late gate": ("replay", circuit(GEVB(), _Late(), OneHot(K)),
