@@ -9,14 +9,9 @@ import torch
 from attrs import field, frozen, validators
 from torch import Tensor
 
-from neurosim.description import Description
+from neurosim.description import Description, plain_name, positive, slip
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.initializers import Initializer, Site
-
-
-def _pathway_name(instance: object, attribute: object, value: str) -> None:
-    if not value or "/" in value:
-        raise CircuitError(f"the name of a feedback pathway must be a non-empty text without '/', got {value!r}")
 
 
 class Feedback(Description):
@@ -54,8 +49,7 @@ class Feedback(Description):
 
 def _initializer_or_none(instance: FixedRandom, attribute: object, value: object) -> None:
     if value is not None and not isinstance(value, Initializer):
-        slip = f"; write {value.__name__}(...), an object of that class" if isinstance(value, type) else ""
-        raise CircuitError(f"FixedRandom.init must be an initializer such as He(), or None, got {value!r}{slip}")
+        raise CircuitError(f"FixedRandom.init must be an initializer such as He(), or None, got {value!r}{slip(value)}")
 
 
 @frozen
@@ -83,7 +77,7 @@ class FixedRandom(Feedback):
         CircuitError: at the draw, weights that are all 0, through which no signal would ever return.
     """
 
-    name: str = field(default="fa", validator=_pathway_name)
+    name: str = field(default="fa", validator=plain_name)
     init: Initializer | None = field(default=None, validator=_initializer_or_none)
 
     @property
@@ -126,8 +120,8 @@ class ForwardSigns(Feedback):
     """
 
     magnitude: str = field(default="unit", validator=_known_magnitude)
-    scale: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
-    name: str = field(default="sign-symmetric", validator=_pathway_name)
+    scale: float | None = field(default=None, validator=validators.optional(positive))
+    name: str = field(default="sign-symmetric", validator=plain_name)
 
     @property
     def redrawn(self) -> bool:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from torch import Tensor
 
 from neurosim.connectivity import Shape
-from neurosim.description import Description
+from neurosim.description import Description, positive
 from neurosim.errors import CircuitError
 
 SIGNS = ("mixed", "nonnegative", "nonpositive")
@@ -168,11 +168,6 @@ class Zeros(Initializer):
         return torch.zeros(site.shape, dtype=torch.float64, device="cpu")
 
 
-def _positive(instance: object, attribute: object, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise CircuitError(f"HalfNormal.scale must be a positive number, got {value!r}")
-
-
 @frozen
 class HalfNormal(Initializer):
     """``scale |z| / n_in`` with z standard normal, positive in a nonnegative group and negative in a nonpositive one.
@@ -181,7 +176,7 @@ class HalfNormal(Initializer):
     for inhibitory (nonpositive) groups, and for i.i.d. nonnegative weights, whose forward pass Section 5 warns of.
     """
 
-    scale: float = field(default=1.0, validator=_positive)
+    scale: float = field(default=1.0, validator=positive)
 
     def signs(self, pre_scalar: bool) -> tuple[str, ...]:
         return ("nonnegative", "nonpositive")

@@ -12,6 +12,7 @@ from attrs import field, frozen
 
 from neurosim.connectivity import Connectivity, Shape
 from neurosim.connectivity.base import count
+from neurosim.description import slip
 from neurosim.errors import CircuitError
 from neurosim.gates import Gate
 from neurosim.initializers import He, Initializer, Site
@@ -43,8 +44,7 @@ def _object_of(kind: type, example: str, also: tuple[object, ...] = ()) -> Calla
             return
         if any(value is other or value == other for other in also):
             return
-        slip = f"; write {value.__name__}(...), an object of that class" if isinstance(value, type) else ""
-        raise CircuitError(f"'{instance.name}': {attribute.name} must be {example}, got {value!r}{slip}")
+        raise CircuitError(f"'{instance.name}': {attribute.name} must be {example}, got {value!r}{slip(value)}")
 
     return check
 

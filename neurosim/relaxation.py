@@ -16,7 +16,7 @@ from attrs import Attribute, field, frozen
 from torch import Tensor
 
 from neurosim.connectivity import Connectivity, Shape
-from neurosim.description import Description
+from neurosim.description import Description, fraction
 from neurosim.errors import CircuitError
 
 #: a shape -> the next random signs (+1 or -1) of a relaxation's own stream
@@ -24,11 +24,10 @@ Signs = Callable[[Shape], Tensor]
 
 
 def _rate(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise CircuitError(
-            f"{type(instance).__name__}.{attribute.name} must be a number above 0 and at most 1, got {value!r}; for no "
-            f"relaxation at all use relaxation=None"
-        )
+    try:
+        fraction(instance, attribute, value)
+    except CircuitError as error:
+        raise CircuitError(f"{error}; for no relaxation at all use relaxation=None") from None
 
 
 def _whole(instance: Any, attribute: Attribute[Any], value: Any) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from attrs import field, frozen
 from torch import Tensor
 
+from neurosim.description import is_number, plain_name
 from neurosim.errors import CircuitError
 from neurosim.plasticity import CreditForm, PlasticityRule, Signal
 
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
     from neurosim.populations import Population
 
 
-def _limits(value: Sequence[float]) -> tuple[float, float]:
-    if len(value) != 2 or not value[0] < value[1]:
-        raise CircuitError(f"DFA.limits must be (low, high) with low < high, got {value!r}")
+def _limits(value: Any) -> tuple[float, float]:
+    pair = isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
+    if not pair or not value[0] < value[1]:
+        raise CircuitError(f"DFA.limits must be (low, high), two finite numbers with low < high, got {value!r}")
     return float(value[0]), float(value[1])
 
 
@@ -56,7 +58,7 @@ class DFA(PlasticityRule):
 
     uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK})
     limits: tuple[float, float] = field(default=(-1.0, 1.0), converter=_limits)
-    name: str = "dfa"
+    name: str = field(default="dfa", validator=plain_name)
 
     @property
     def label(self) -> str:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from torch import Tensor
 
-from neurosim.feedback import Feedback, FixedRandom, ForwardSigns
+from neurosim.description import slip
+from neurosim.errors import CircuitError
+from neurosim.feedback import Feedback, FixedRandom, ForwardSigns, ForwardWeights
 from neurosim.plasticity import CreditForm, PlasticityRule, Signal
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
     from neurosim.credit import CreditContext
+
+
+_MEANT = {ForwardWeights: "BP()", FixedRandom: "FA(feedback=...)", ForwardSigns: "SignSymmetric(feedback=...)"}
+
+
+def _pathway_of(kind: type[Feedback]) -> Callable[[Any, Attribute[Any], Any], None]:
+    """A validator of the one kind of pathway by which a rule has its name: through another it would be another rule."""
+
+    def check(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+        if not isinstance(value, kind):
+            other = f"; a rule that listens to that is {_MEANT[type(value)]}" if type(value) in _MEANT else slip(value)
+            raise CircuitError(
+                f"{type(instance).__name__}.{attribute.name} must be a {kind.__name__}(...), got {value!r}{other}"
+            )
+
+    return check
 
 
 class _TransportedCredit(PlasticityRule):
@@ -51,7 +70,7 @@ class FA(_TransportedCredit):
     """
 
     uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK})
-    feedback: FixedRandom = field(factory=FixedRandom)
+    feedback: FixedRandom = field(factory=FixedRandom, validator=_pathway_of(FixedRandom))
 
 
 @frozen
@@ -74,7 +93,7 @@ class SignSymmetric(_TransportedCredit):
     uses: ClassVar[frozenset[Signal]] = frozenset(
         {Signal.PRESYNAPTIC, Signal.GATE, Signal.ERROR, Signal.FEEDBACK, Signal.WEIGHTS}
     )
-    feedback: ForwardSigns = field(factory=ForwardSigns)
+    feedback: ForwardSigns = field(factory=ForwardSigns, validator=_pathway_of(ForwardSigns))
 
     @property
     def stochastic(self) -> bool:  # type: ignore[override]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 from torch import Tensor
 
+from neurosim.description import positive
 from neurosim.plasticity import CreditForm, PlasticityRule, Signal
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class NodePerturbation(PlasticityRule):
     stochastic: ClassVar[bool] = True
     error_driven: ClassVar[bool] = False
     uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.SCALAR, Signal.NOISE})
-    sigma: float = field(default=0.01, validator=validators.gt(0))
+    sigma: float = field(default=0.01, validator=positive)
 
     def form(self, circuit: Circuit) -> CreditForm:
         return CreditForm.PER_COMPONENT
