@@ -177,12 +177,18 @@ class Observer:
 
 
 class EarlyStop(Observer):
-    """Stop at a checkpoint where every training example is decoded correctly (full pass), as in the paper."""
+    """Stop at a checkpoint where every training example is decoded correctly (full pass), as in the paper.
+
+    Only a checkpoint of the schedule counts: the one after the last epoch asked for would end a run that is extended
+    where the same run in one go continues.
+    """
 
     def wants_to_stop(self, trainer: Training) -> str | None:
-        """The reason, where the last checkpoint belongs to this epoch and found no mistake."""
+        """The reason, where a checkpoint of the schedule belongs to this epoch and found no mistake."""
         last = trainer.checkpoint_rows[-1] if trainer.checkpoint_rows else None
         if last is None or last.epoch != trainer.epoch or last.train_error > 0:
+            return None
+        if last.epoch % trainer.checkpoint_every:
             return None
         return f"train error is zero at the checkpoint of epoch {last.epoch}"
 

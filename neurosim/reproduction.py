@@ -18,9 +18,10 @@ from attrs import field, frozen
 from neurosim import __version__
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError
+from neurosim.experiment import ConfigError
 from neurosim.observers import EpochRow, Observer, Training
 from neurosim.optimizers import Adam
-from neurosim.published import PublishedExperiment, published_experiments
+from neurosim.published import Protocol, PublishedExperiment, published_experiments
 from neurosim.recording import RunRecorder
 from neurosim.run_file import Run
 from neurosim.side_by_side import run_each
@@ -28,6 +29,7 @@ from neurosim.simulator import Simulator
 from neurosim.training import Trainer
 
 FORMAT, FORMAT_VERSION = "neurosim-reproduction", 1
+FULL_PRECISIONS = ("float32", "float64")
 
 
 @frozen
@@ -38,7 +40,8 @@ class Settings:
         neurosim: version of the package.
         precision: as in :class:`~neurosim.simulator.Simulator`.
         checkpoints: ``"last"`` keeps the weights of the last epoch only, ``"all"`` those of every checkpoint.
-        train_examples, test_examples: use only so many; None for all. A shortened run is never the full protocol.
+        train_examples, test_examples: use only so many; None for all. A shortened run is never the full protocol, and
+            neither is one in fewer bits than the published ones.
     """
 
     neurosim: str = __version__
@@ -46,6 +49,11 @@ class Settings:
     checkpoints: str = "last"
     train_examples: int | None = None
     test_examples: int | None = None
+
+    @property
+    def as_published(self) -> bool:
+        """Whether runs may count as the full protocol: all images, in 32 bits or more."""
+        return (self.train_examples, self.test_examples) == (None, None) and self.precision in FULL_PRECISIONS
 
 
 @frozen
@@ -110,13 +118,25 @@ class Reproduction:
 
         Args:
             epochs: in all, those already trained included; None for the protocol's.
+
+        Raises:
+            ConfigError: more epochs than the protocol has; the published number is that of its last one.
         """
+        for experiment in experiments:
+            if epochs is not None and epochs > experiment.protocol.epochs:
+                raise ConfigError(
+                    f"epochs: {experiment.name} was published after {experiment.protocol.epochs}, expected at most as "
+                    f"many, got {epochs}; lower --epochs, or train longer with `neurosim train`"
+                )
         wanted = [
-            Task(experiment.name, seed, epochs or experiment.protocol.epochs, self.path(experiment.name, seed))
+            (
+                Task(experiment.name, seed, epochs or experiment.protocol.epochs, self.path(experiment.name, seed)),
+                experiment.protocol,
+            )
             for seed in seeds
             for experiment in experiments
         ]
-        return [task for task in wanted if not is_complete(task)]
+        return [task for task, protocol in wanted if not is_complete(task, protocol)]
 
     def run(
         self,
@@ -197,18 +217,24 @@ class _Lines(Observer):
         print(f"{self.name}: epoch {row.epoch}/{trainer.epochs}, test error {row.test_error:.2%}", flush=True)
 
 
-def is_complete(task: Task) -> bool:
+def is_complete(task: Task, protocol: Protocol) -> bool:
     """Whether the run has all the epochs wanted, or stopped early because the protocol says so."""
     if not task.path.exists():
         return False
     run = Run(task.path)
-    return run.epoch >= task.epochs or stopped_early(run)
+    return run.epoch >= task.epochs or stopped_early(run, protocol)
 
 
-def stopped_early(run: Run) -> bool:
-    """Whether the training set was learned without a mistake, at a checkpoint."""
+def stopped_early(run: Run, protocol: Protocol) -> bool:
+    """Whether the training set was learned without a mistake, at a checkpoint of the protocol.
+
+    A run that was asked for fewer epochs has a checkpoint after its last one too, which the protocol knows nothing of.
+    """
     checkpoints = run.checkpoints
-    return run.finished and len(checkpoints) > 0 and float(checkpoints["train_error"].iloc[-1]) == 0.0
+    if not run.finished or not len(checkpoints):
+        return False
+    last = checkpoints.iloc[-1]
+    return float(last["train_error"]) == 0.0 and int(last["epoch"]) % protocol.checkpoint_every == 0
 
 
 def refuse_other_settings(record: Path, settings: Settings) -> None:

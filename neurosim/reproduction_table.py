@@ -12,7 +12,7 @@ import attrs
 from attrs import frozen
 from scipy.special import stdtrit
 
-from neurosim.published import PublishedExperiment, published_experiments
+from neurosim.published import Protocol, PublishedExperiment, published_experiments
 from neurosim.reproduction import Reproduction, Settings, stopped_early, write_whole
 from neurosim.run_file import Run
 
@@ -42,8 +42,8 @@ class MeasuredRun:
 class Cell:
     """One cell of the table: published and measured test error, in percent.
 
-    The measured number is that of epoch ``epochs``, the last one that all runs of the cell have reached; runs that
-    stopped early by the protocol count as having reached every later one.
+    The measured number is that of epoch ``epochs``, the last one of the protocol that all runs of the cell have
+    reached; runs that stopped early by the protocol count as having reached every later one.
     """
 
     experiment: PublishedExperiment
@@ -52,9 +52,10 @@ class Cell:
 
     @property
     def epochs(self) -> int:
-        """The last epoch that all runs have reached."""
+        """The last epoch of the protocol that all runs have reached."""
         going = [run.epochs for run in self.runs if not run.stopped_early]
-        return min(going) if going else max(run.epochs for run in self.runs)
+        reached = min(going) if going else max(run.epochs for run in self.runs)
+        return min(reached, self.experiment.protocol.epochs)
 
     @property
     def last(self) -> tuple[float, ...]:
@@ -109,23 +110,22 @@ class Cell:
 
 def cells(folder: Reproduction, experiments: Mapping[str, PublishedExperiment]) -> list[Cell]:
     """The cells of which the folder holds at least one trained epoch, in the order of the tables."""
-    shortened = attrs.evolve(folder.settings, precision="", checkpoints="") != Settings(precision="", checkpoints="")
     found = []
     for name, experiment in experiments.items():
         paths = sorted((folder.folder / "runs" / name).glob("seed*.h5"), key=lambda path: int(path.stem[4:]))
-        runs = [_measured(path) for path in paths]
+        runs = [_measured(path, experiment.protocol) for path in paths]
         if trained := tuple(run for run in runs if run.epochs):
-            found.append(Cell(experiment, trained, shortened))
+            found.append(Cell(experiment, trained, shortened=not folder.settings.as_published))
     return found
 
 
-def _measured(path: Path) -> MeasuredRun:
+def _measured(path: Path, protocol: Protocol) -> MeasuredRun:
     run = Run(path)
     rows = run.epochs
     return MeasuredRun(
         seed=int(run.attributes["seed"]),
         test_errors=tuple(round(100 * error, 6) for error in rows["test_error"].tolist()),
-        stopped_early=stopped_early(run),
+        stopped_early=stopped_early(run, protocol),
         mean_epoch_seconds=float((rows["step_seconds"] + rows["evaluation_seconds"]).mean()) if len(rows) else 0.0,
     )
 

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from training_fakes import FakeSimulator, fake_dataset
 
 from neurosim.cli_reproduce import read_seeds
 from neurosim.errors import DataError
 from neurosim.experiment import ConfigError
 from neurosim.published import Protocol, PublishedExperiment
-from neurosim.reproduction import Reproduction, Settings
+from neurosim.recording import RunRecorder
+from neurosim.reproduction import Reproduction, Settings, Task, is_complete, stopped_early
 from neurosim.reproduction_table import Cell, MeasuredRun, as_json, as_markdown
 from neurosim.run_file import Run
+from neurosim.training import Trainer
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neurosim.cli", "reproduce"]
 PLUGIN = """
@@ -214,6 +217,45 @@ def test_full_protocol() -> None:
     assert not Cell(experiment(), (whole,)).full_protocol
     assert not Cell(experiment(), (whole, stopped), shortened=True).full_protocol
     assert Cell(experiment(), (stopped, measured(3, 7, 6, 5, stopped=True))).epochs == 3
+
+
+def test_a_run_beyond_the_protocol_is_measured_at_its_last_epoch() -> None:
+    cell = Cell(experiment(), (measured(0, 9, 8, 7, 6, 5, 4, 3), measured(1, 9, 8, 7, 6, 4, 4, 4, 4)))
+    assert cell.epochs == 5 and cell.last == (5, 4) and cell.full_protocol
+    with pytest.raises(ConfigError, match="t/x was published after 5, expected at most as many, got 6; lower --epochs"):
+        Reproduction(Path("never made")).tasks([experiment()], [0], 6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "full"),
+    [
+        (Settings(), True),
+        (Settings(precision="float64"), True),
+        (Settings(precision="bfloat16"), False),
+        (Settings(test_examples=5), False),
+    ],
+)
+def test_what_may_count_as_the_full_protocol(settings: Settings, full: bool) -> None:
+    assert settings.as_published is full
+
+
+def test_no_training_error_counts_at_a_checkpoint_of_the_protocol_only(tmp_path: Path) -> None:
+    """A run asked for fewer epochs is measured after its last one too, which is no early stop."""
+
+    def train(name: str, epochs: int, every: int) -> Run:
+        path = tmp_path / name
+        data, watching = fake_dataset(learnable=True), [RunRecorder(path, resume=path.exists())]
+        Trainer(FakeSimulator(), data, epochs=epochs, checkpoint_every=every, observers=watching).run()
+        return Run(path)
+
+    stopped = train("stopped.h5", epochs=1000, every=5)
+    assert stopped.epoch < 1000 and stopped_early(stopped, Protocol(checkpoint_every=5))
+    asked = train("asked.h5", epochs=stopped.epoch, every=1000)
+    assert asked.checkpoints["train_error"].iloc[-1] == 0.0
+    protocol = Protocol(epochs=1000, checkpoint_every=1000)
+    assert not stopped_early(asked, protocol)
+    assert not is_complete(Task("t/x", 0, stopped.epoch + 1, asked.path), protocol)
+    assert train("asked.h5", epochs=stopped.epoch + 1, every=1000).epoch == stopped.epoch + 1, "the run goes on"
 
 
 def test_a_table_of_nothing() -> None:

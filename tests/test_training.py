@@ -198,6 +198,15 @@ def test_early_stop_ignores_an_older_checkpoint() -> None:
     assert EarlyStop().wants_to_stop(run) is None
 
 
+def test_early_stop_ignores_a_checkpoint_outside_the_schedule() -> None:
+    """The one after the last epoch asked for: extended later, the run goes on as it would have in one go."""
+    run = trainer(epochs=12, checkpoint_every=5)
+    run.resume_after(7, [], [CheckpointRow(7, 0.0, 0.0, 0.0, 0.0, 0.0)])
+    assert EarlyStop().wants_to_stop(run) is None
+    run.resume_after(10, [], [CheckpointRow(10, 0.0, 0.0, 0.0, 0.0, 0.0)])
+    assert EarlyStop().wants_to_stop(run) == "train error is zero at the checkpoint of epoch 10"
+
+
 def test_any_observer_may_stop() -> None:
     class Enough(Observer):
         def wants_to_stop(self, trainer: Any) -> str | None:
