@@ -25,7 +25,7 @@ from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNam
 from neurosim.observers import ProgressBar
 from neurosim.optimizers import SGD, Adam, Optimizer
 from neurosim.readout import OneHot
-from neurosim.recording import RunRecorder
+from neurosim.recording import RunRecorder, refuse_other_version
 from neurosim.reproduction import write_whole
 from neurosim.run_file import Run
 from neurosim.setting import Setting, applied
@@ -106,7 +106,7 @@ class Comparison:
 
     Raises:
         CircuitError: a setting that the circuit cannot take, fewer than two, or two of one name.
-        DataError: a folder that is not empty, without ``resume``; none, with it.
+        DataError: a folder that is not empty, without ``resume``; none, with it; runs of another version of neurosim.
         SimulationError, UnknownNameError: a number, seed or optimizer that cannot be.
 
     Example:
@@ -152,7 +152,7 @@ class Comparison:
             )
         for setting in self.settings:
             for seed in self.seeds:
-                self._refuse_longer(self.path(setting, seed))
+                self._refuse_unfit(self.path(setting, seed))
 
     def path(self, setting: Setting, seed: int) -> Path:
         """Where the run of a setting and seed is recorded."""
@@ -285,8 +285,13 @@ class Comparison:
         untied = [name for name, group in circuit.groups.items() if group.untied and group.rule is not None]
         return SGD(self.learning_rate, groups={name: {"lr": self.learning_rate * circuit.K} for name in untied})
 
-    def _refuse_longer(self, path: Path) -> None:
-        if path.exists() and (trained := Run(path).epoch) > self.epochs:
+    def _refuse_unfit(self, path: Path) -> None:
+        """A run that cannot be continued here."""
+        if not path.exists():
+            return
+        run = Run(path)
+        refuse_other_version(run)
+        if (trained := run.epoch) > self.epochs:
             raise DataError(
                 f"{path}: this run has trained {trained} epochs already, {self.epochs} are asked for; raise --epochs, "
                 "or name another folder with --out"

@@ -47,8 +47,8 @@ class RunRecorder(Observer):
         resume: continue the run in the file, to the same numbers as if it had not been interrupted.
 
     Raises:
-        DataError: a file that exists (without `overwrite` or `resume`), one that is no run, one of another run, or a
-            folder that cannot be written.
+        DataError: a file that exists (without `overwrite` or `resume`), one that is no run, one of another run or of
+            another version of neurosim, or a folder that cannot be written.
 
     Example:
         >>> import tempfile
@@ -93,7 +93,7 @@ class RunRecorder(Observer):
                     f"{self.path}: expected a run to resume, but there is no such file; check the path, or leave out "
                     "--resume (in Python resume=True) to begin a new run"
                 )
-            Run(self.path)  # refuses what is no run
+            refuse_other_version(Run(self.path))
         else:
             refuse_target(self.path, overwrite=overwrite)
 
@@ -228,6 +228,20 @@ class RunRecorder(Observer):
             "dataset_train_size": len(dataset.train),
             "dataset_test_size": len(dataset.test),
         }
+
+
+def refuse_other_version(run: Run) -> None:
+    """Raise where a run cannot be continued because another version of neurosim made it; reading it stays possible.
+
+    Any other version counts, a patch release too: what it mends may be the numbers, and a resumed run must come to
+    those of a run in one go.
+    """
+    made = run.attributes.get("neurosim")
+    if made != __version__:
+        raise DataError(
+            f"{run.path}: this run was made by neurosim {made}, this is neurosim {__version__}, and one run must not "
+            f"mix versions; finish it with version {made}, or begin a new one in another file or folder"
+        )
 
 
 def _spread(trainer: Training) -> dict[str, float]:

@@ -250,6 +250,12 @@ def refuse_other_settings(record: Path, settings: Settings) -> None:
             "name another folder with --out"
         )
     now = attrs.asdict(settings)
+    if before.get("neurosim") != settings.neurosim:
+        raise DataError(
+            f"{record.parent}: its runs were made by neurosim {before.get('neurosim')}, this is neurosim "
+            f"{settings.neurosim}, and a table must not mix versions; finish it with version "
+            f"{before.get('neurosim')}, or name another folder with --out"
+        )
     different = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in {**before, **now}

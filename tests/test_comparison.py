@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import attrs
+import h5py
 import matplotlib
 import pytest
 import torch
@@ -279,6 +280,10 @@ def test_resumed_run_is_the_run_at_once(digits, tmp_path):
     for jobs in (1, 2):
         with pytest.raises(DataError, match=r"found other settings: circuit\.populations"):
             compared(digits, tmp_path / "parts", others, jobs=jobs, epochs=2, resume=True)
+    with h5py.File(tmp_path / "parts" / "runs" / "BP" / "seed1.h5", "r+") as file:
+        file.attrs["neurosim"] = "0.0.9"
+    with pytest.raises(DataError, match=r"BP/seed1\.h5: this run was made by neurosim 0\.0\.9, this is neurosim "):
+        compared(digits, tmp_path / "parts", settings, epochs=2, seeds=(0, 1), resume=True)
 
 
 def test_a_run_that_fails_does_not_stop_the_others(digits, tmp_path):

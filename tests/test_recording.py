@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 
+from neurosim import __version__
 from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.recording import RunRecorder
@@ -467,6 +468,24 @@ def test_a_checkpoint_that_became_the_last_is_measured_on_resuming(path: Path) -
         interrupted_training(path, 6, at=4).run()
     fake_training(path, 3, resume=True).run()
     assert recorded(Run(path)) == numbers(uninterrupted(3)[0])
+
+
+def of_version(path: Path, version: str) -> None:
+    with h5py.File(path, "r+") as file:
+        file.attrs["neurosim"] = version
+
+
+@pytest.mark.parametrize("version", ["0.0.9", "0.1.1", "1.0.0"])
+def test_a_run_of_another_version_is_read_but_not_resumed(path: Path, version: str) -> None:
+    fake_training(path, 2).run()
+    fake_training(path, 3, resume=True).run()
+    of_version(path, version)
+    before = path.read_bytes()
+    with pytest.raises(DataError) as caught:
+        fake_training(path, 4, resume=True)
+    for words in (f"{path}: ", f"by neurosim {version}, this is neurosim {__version__}", f"with version {version}, or"):
+        assert words in str(caught.value)
+    assert path.read_bytes() == before and Run(path).epoch == 3
 
 
 def test_resuming_a_finished_run_trains_nothing(path: Path) -> None:

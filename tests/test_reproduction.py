@@ -143,7 +143,7 @@ RECORD = {"format": "neurosim-reproduction", "version": 1, "settings": {"neurosi
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        (json.dumps(RECORD), "neurosim was '0.0.1', is "),
+        (json.dumps(RECORD), r"by neurosim 0.0.1, this is neurosim [\d.]+, .* finish it with version 0.0.1, or name"),
         (json.dumps(RECORD | {"version": 7}), "version 1, found 'neurosim-reproduction' 7"),
         (json.dumps(RECORD | {"format": "cake"}), "found 'cake' 1"),
         ("{", "expected the record of a reproduction, but it cannot be read"),
