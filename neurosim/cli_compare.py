@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurosim.cli_reproduce import read_seeds
 from neurosim.errors import UnknownNameError
 from neurosim.experiment import ConfigError, Experiment, read_settings
+
+if TYPE_CHECKING:
+    from neurosim.circuit import Circuit
+    from neurosim.comparison import Comparison
+    from neurosim.setting import Setting
 
 _VARY = "FACTOR=VALUE,VALUE,...: what to change, one value at a time. May be repeated."
 _CONFIG = "TOML file of these options and of [[setting]] tables; options given here win."
@@ -69,9 +75,6 @@ def compare(
     gate = {type = "ExternalGate", spread = 1.0}
     rule = "bp"
     """
-    from neurosim.comparison import Comparison
-    from neurosim.setting_words import one_at_a_time, settings_from
-
     given: dict[str, Any] = {
         "vary": vary or None, "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset,
         "epochs": epochs, "seeds": seeds and read_seeds(seeds), "batch_size": batch_size, "optimizer": optimizer,
@@ -80,17 +83,33 @@ def compare(
     }  # fmt: skip
     table = read_table(config) if config else {}
     table |= {key: value for key, value in given.items() if value is not None}
+    comparison = comparison_of(table, resume=resume)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which measures memory, talks to the terminal
+    rows = comparison.run()
+    print(f"\n{comparison.report(rows)}\nwritten to {comparison.folder / 'comparison.md'}, .json and .png")
+    if any(row.failures for row in rows):
+        raise typer.Exit(1)
+
+
+def comparison_of(table: Mapping[str, Any], *, resume: bool) -> Comparison:
+    """The comparison that options describe.
+
+    Args:
+        table: options by name, as :func:`read_table` gives them.
+        resume: continue the one in the folder.
+
+    Raises:
+        ConfigError: nothing is varied, or in two ways, or nothing comes of it.
+        NeurosimError: as :class:`~neurosim.comparison.Comparison`.
+    """
+    from neurosim.comparison import Comparison
+
     experiment = Experiment.from_settings(
         {"epochs": 5} | {key: value for key, value in table.items() if key in _OF_AN_EXPERIMENT}
     )
-    base, changes = experiment.build_circuit(), table.get("vary", [])
-    if bool(changes) == ("setting" in table):
-        found = "both" if changes else "neither"
-        raise ConfigError(f"expected --vary FACTOR=VALUE,... or [[setting]] tables in a --config file, found {found}")
-    settings, same = one_at_a_time(base, changes) if changes else (settings_from(table["setting"], base), [])
-    if len(settings) < 2:
-        raise ConfigError(f"nothing to compare: {', '.join(same) or 'one setting'} is the circuit as it is")
-    comparison = Comparison(
+    base = experiment.build_circuit()
+    settings, same = _settings_of(table, base)
+    return Comparison(
         base,
         experiment.load_data(table.get("data_dir")),
         settings,
@@ -106,11 +125,20 @@ def compare(
         resume=resume,
         remark=f"The circuit as it is has {', '.join(same)}." if same else "",
     )
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which measures memory, talks to the terminal
-    rows = comparison.run()
-    print(f"\n{comparison.report(rows)}\nwritten to {comparison.folder / 'comparison.md'}, .json and .png")
-    if any(row.failures for row in rows):
-        raise typer.Exit(1)
+
+
+def _settings_of(table: Mapping[str, Any], base: Circuit) -> tuple[list[Setting], list[str]]:
+    """What is compared, and which values of --vary the circuit has already."""
+    from neurosim.setting_words import one_at_a_time, settings_from
+
+    changes = table.get("vary", [])
+    if bool(changes) == ("setting" in table):
+        found = "both" if changes else "neither"
+        raise ConfigError(f"expected --vary FACTOR=VALUE,... or [[setting]] tables in a --config file, found {found}")
+    settings, same = one_at_a_time(base, changes) if changes else (settings_from(table["setting"], base), [])
+    if len(settings) < 2:
+        raise ConfigError(f"nothing to compare: {', '.join(same) or 'one setting'} is the circuit as it is")
+    return settings, same
 
 
 def read_table(path: Path) -> dict[str, Any]:
