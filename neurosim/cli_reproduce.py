@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurosim.experiment import ConfigError
 
-_SEEDS = "How many seeds, from 0 on; or the seeds themselves, as in 0,2,5."
+if TYPE_CHECKING:
+    from neurosim.published import PublishedExperiment
+
+_SEEDS = "How many seeds, from 0 on; or the seeds themselves, as in 0,2,5. [default: 5]"
+_CHECKPOINTS = "Keep the weights of the 'last' epoch or of 'all' ten. [default: last]"
+_REPORT = "Train nothing: table of what the folder holds, of these experiments and seeds where some are named."
 
 
 def reproduce(
@@ -22,14 +27,14 @@ def reproduce(
     sign: Annotated[str | None, typer.Option(help="nonnegative or mixed.")] = None,
     rule: Annotated[str | None, typer.Option(help="gevb, bp or dfa.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs in all. [default: as published, 190]")] = None,
-    seeds: Annotated[str, typer.Option(help=_SEEDS)] = "5",
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; they share the cores.")] = 1,
+    seeds: Annotated[str | None, typer.Option(help=_SEEDS)] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores. [default: 1]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the folder; finished epochs stay.")] = False,
-    report: Annotated[bool, typer.Option("--report", help="Train nothing: table of what the folder holds.")] = False,
+    report: Annotated[bool, typer.Option("--report", help=_REPORT)] = False,
     out: Annotated[Path, typer.Option(help="Folder of runs and tables.")] = Path("reproduction"),
-    checkpoints: Annotated[str, typer.Option(help="Keep the weights of the 'last' epoch or of 'all' ten.")] = "last",
-    precision: Annotated[str, typer.Option(help="'float32', 'float64', 'bfloat16'.")] = "float32",
-    device: Annotated[str, typer.Option(help="'cpu', 'cuda', 'cuda:1', ...")] = "cpu",
+    checkpoints: Annotated[str | None, typer.Option(help=_CHECKPOINTS)] = None,
+    precision: Annotated[str | None, typer.Option(help="'float32', 'float64', 'bfloat16'. [default: float32]")] = None,
+    device: Annotated[str | None, typer.Option(help="'cpu', 'cuda', 'cuda:1', ... [default: cpu]")] = None,
     train_examples: Annotated[int | None, typer.Option(min=1, help="Train on the first so many only.")] = None,
     test_examples: Annotated[int | None, typer.Option(min=1, help="Test on the first so many only.")] = None,
     data_dir: Annotated[
@@ -38,25 +43,64 @@ def reproduce(
 ) -> None:
     """Train the experiments of the paper's Tables 1 and 2 and set what comes out beside the published numbers."""
     from neurosim.published import published_experiments, select
-    from neurosim.reproduction import Reproduction, Settings
-    from neurosim.reproduction_table import write_report
 
-    if checkpoints not in ("last", "all"):  # a run that keeps none could not be continued
+    if checkpoints not in (None, "last", "all"):  # a run that keeps none could not be continued
         raise ConfigError(f"--checkpoints: expected 'last' or 'all', got {checkpoints!r}")
     filters = [f"table{table}" if table else None, architecture, network, sign, rule]
     chosen = select(published_experiments(), experiments or (), [part for part in filters if part])
-    wanted = read_seeds(seeds)
-    settings = Settings(
-        precision=precision, checkpoints=checkpoints, train_examples=train_examples, test_examples=test_examples
-    )
-    folder = Reproduction(out, settings, resume=resume or report)
-    tasks = [] if report else folder.tasks(chosen, wanted, epochs)
-    if not report:
-        print(f"{len(chosen)} experiments, {len(wanted)} seeds: {len(tasks)} runs to make or continue in {out}")
-    failed = folder.run(tasks, jobs=jobs, data_dir=data_dir, device=device, after_each=lambda: write_report(folder))
-    print("\n" + write_report(folder) + f"\nwritten to {out / 'table.md'} and {out / 'table.json'}")
-    if failed:
+    given = {
+        "precision": precision, "checkpoints": checkpoints, "train_examples": train_examples,
+        "test_examples": test_examples,
+    }  # fmt: skip
+    given = {key: value for key, value in given.items() if value is not None}
+    if report:
+        idle = {"--epochs": epochs, "--jobs": jobs, "--device": device, "--resume": resume or None}
+        _report(out, given, chosen, seeds, [name for name, value in idle.items() if value is not None])
+    elif _train(out, given, chosen, read_seeds(seeds or "5"), epochs, resume, jobs or 1, data_dir, device or "cpu"):
         raise typer.Exit(1)
+
+
+def _report(
+    out: Path, given: dict[str, Any], chosen: list[PublishedExperiment], seeds: str | None, idle: list[str]
+) -> None:
+    """Write the tables of the whole folder, and print that of the experiments and seeds chosen."""
+    from neurosim.reproduction import Reproduction, recorded_settings
+    from neurosim.reproduction_table import part_of_report, write_report
+
+    if idle:
+        raise ConfigError(f"--report trains nothing, so {', '.join(idle)} would have no effect; leave it out")
+    settings = recorded_settings(out)
+    for key, value in given.items():
+        if value != getattr(settings, key):
+            option = f"--{key.replace('_', '-')}"
+            raise ConfigError(f"{option}: the runs in {out} were made with {getattr(settings, key)!r}, got {value!r}")
+    folder = Reproduction(out, settings, resume=True)
+    text = part_of_report(folder, chosen, None if seeds is None else read_seeds(seeds))
+    write_report(folder)
+    print(f"\n{text}\nthe whole folder's in {out / 'table.md'} and {out / 'table.json'}")
+
+
+def _train(
+    out: Path,
+    given: dict[str, Any],
+    chosen: list[PublishedExperiment],
+    seeds: list[int],
+    epochs: int | None,
+    resume: bool,
+    jobs: int,
+    data_dir: Path | None,
+    device: str,
+) -> list[str]:
+    """Make or continue the runs, and write the report after each. Returns what failed."""
+    from neurosim.reproduction import Reproduction, Settings
+    from neurosim.reproduction_table import write_report
+
+    folder = Reproduction(out, Settings(**given), resume=resume)
+    tasks = folder.tasks(chosen, seeds, epochs)
+    print(f"{len(chosen)} experiments, {len(seeds)} seeds: {len(tasks)} runs to make or continue in {out}")
+    failed = folder.run(tasks, jobs=jobs, data_dir=data_dir, device=device, after_each=lambda: write_report(folder))
+    print(f"\n{write_report(folder)}\nwritten to {out / 'table.md'} and {out / 'table.json'}")
+    return failed
 
 
 def read_seeds(text: str) -> list[int]:

@@ -22,13 +22,14 @@ from neurosim.experiment import ConfigError
 from neurosim.observers import EpochRow, Observer, Training
 from neurosim.optimizers import Adam
 from neurosim.published import Protocol, PublishedExperiment, published_experiments
-from neurosim.recording import RunRecorder
+from neurosim.recording import RunRecorder, refuse_other_version
 from neurosim.run_file import Run
 from neurosim.side_by_side import run_each
 from neurosim.simulator import Simulator
 from neurosim.training import Trainer
 
 FORMAT, FORMAT_VERSION = "neurosim-reproduction", 1
+RECORD = "reproduction.json"
 FULL_PRECISIONS = ("float32", "float64")
 
 
@@ -51,9 +52,11 @@ class Settings:
     test_examples: int | None = None
 
     @property
-    def as_published(self) -> bool:
-        """Whether runs may count as the full protocol: all images, in 32 bits or more."""
-        return (self.train_examples, self.test_examples) == (None, None) and self.precision in FULL_PRECISIONS
+    def departures(self) -> tuple[str, ...]:
+        """In what all runs depart from the published ones, in words; then none counts as the full protocol."""
+        shorter = [("trained", self.train_examples), ("tested", self.test_examples)]
+        said = [f"{what} on the first {number} images only" for what, number in shorter if number is not None]
+        return tuple(said if self.precision in FULL_PRECISIONS else [*said, f"computed in {self.precision}"])
 
 
 @frozen
@@ -107,7 +110,7 @@ class Reproduction:
     @property
     def record(self) -> Path:
         """The file that says what all runs have in common."""
-        return self.folder / "reproduction.json"
+        return self.folder / RECORD
 
     def path(self, experiment: str, seed: int) -> Path:
         """Where the run of an experiment and seed is recorded."""
@@ -120,6 +123,7 @@ class Reproduction:
             epochs: in all, those already trained included; None for the protocol's.
 
         Raises:
+            DataError: a run in the folder that another version of neurosim made.
             ConfigError: more epochs than the protocol has; the published number is that of its last one.
         """
         for experiment in experiments:
@@ -222,6 +226,7 @@ def is_complete(task: Task, protocol: Protocol) -> bool:
     if not task.path.exists():
         return False
     run = Run(task.path)
+    refuse_other_version(run)
     return run.epoch >= task.epochs or stopped_early(run, protocol)
 
 
@@ -237,8 +242,26 @@ def stopped_early(run: Run, protocol: Protocol) -> bool:
     return float(last["train_error"]) == 0.0 and int(last["epoch"]) % protocol.checkpoint_every == 0
 
 
-def refuse_other_settings(record: Path, settings: Settings) -> None:
-    """Raise where a folder was made by another version or with other settings."""
+def recorded_settings(folder: Path) -> Settings:
+    """What all runs of an existing folder have in common, the version of neurosim that made them included.
+
+    Raises:
+        DataError: no folder of a reproduction, or its record cannot be read.
+    """
+    record = folder / RECORD
+    if not record.exists():
+        raise DataError(
+            f"{folder}: expected a folder of `neurosim reproduce` to report on, but there is no {RECORD} in it; "
+            "name one with --out"
+        )
+    before = _read_record(record)
+    known = {part.name for part in attrs.fields(Settings)}
+    if not known >= before.keys():
+        raise DataError(f"{record}: expected settings {', '.join(sorted(known))}, found {', '.join(sorted(before))}")
+    return Settings(**before)
+
+
+def _read_record(record: Path) -> dict[str, Any]:
     try:
         about: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
         known, version, before = about["format"] == FORMAT, about["version"], dict(about["settings"])
@@ -249,6 +272,12 @@ def refuse_other_settings(record: Path, settings: Settings) -> None:
             f"{record}: expected format '{FORMAT}' version {FORMAT_VERSION}, found '{about['format']}' {version}; "
             "name another folder with --out"
         )
+    return before
+
+
+def refuse_other_settings(record: Path, settings: Settings) -> None:
+    """Raise where a folder was made by another version or with other settings."""
+    before = _read_record(record)
     now = attrs.asdict(settings)
     if before.get("neurosim") != settings.neurosim:
         raise DataError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import attrs
 from attrs import frozen
 from scipy.special import stdtrit
 
+from neurosim.errors import DataError
 from neurosim.published import Protocol, PublishedExperiment, published_experiments
 from neurosim.reproduction import Reproduction, Settings, stopped_early, write_whole
 from neurosim.run_file import Run
@@ -68,6 +69,11 @@ class Cell:
         return statistics.fmean(statistics.fmean(run.upto(self.epochs)[-3:]) for run in self.runs)
 
     @property
+    def averaged(self) -> int:
+        """On how many epochs :attr:`last_three` rests: 3, unless the cell has not reached them."""
+        return min(3, *(len(run.upto(self.epochs)) for run in self.runs))
+
+    @property
     def mean(self) -> float:
         return statistics.fmean(self.last)
 
@@ -108,20 +114,39 @@ class Cell:
         return abs(self.difference) > float(stdtrit(len(self.runs) - 1, 1 - SIGNIFICANCE / 2)) * error
 
 
-def cells(folder: Reproduction, experiments: Mapping[str, PublishedExperiment]) -> list[Cell]:
-    """The cells of which the folder holds at least one trained epoch, in the order of the tables."""
+def cells(
+    folder: Reproduction, experiments: Iterable[PublishedExperiment], seeds: Collection[int] | None = None
+) -> list[Cell]:
+    """The cells of which the folder holds at least one trained epoch, in the order of the tables.
+
+    Args:
+        seeds: those that count; None for all.
+
+    Raises:
+        DataError: a run that another version of neurosim made than the folder's.
+    """
     found = []
-    for name, experiment in experiments.items():
-        paths = sorted((folder.folder / "runs" / name).glob("seed*.h5"), key=lambda path: int(path.stem[4:]))
-        runs = [_measured(path, experiment.protocol) for path in paths]
+    for experiment in experiments:
+        paths = sorted((folder.folder / "runs" / experiment.name).glob("seed*.h5"), key=_seed)
+        chosen = [path for path in paths if seeds is None or _seed(path) in seeds]
+        runs = [_measured(path, experiment.protocol, folder.settings.neurosim) for path in chosen]
         if trained := tuple(run for run in runs if run.epochs):
-            found.append(Cell(experiment, trained, shortened=not folder.settings.as_published))
+            found.append(Cell(experiment, trained, shortened=bool(folder.settings.departures)))
     return found
 
 
-def _measured(path: Path, protocol: Protocol) -> MeasuredRun:
+def _seed(path: Path) -> int:
+    return int(path.stem[4:])
+
+
+def _measured(path: Path, protocol: Protocol, version: str) -> MeasuredRun:
     run = Run(path)
-    rows = run.epochs
+    rows, made = run.epochs, run.attributes.get("neurosim")
+    if made != version:
+        raise DataError(
+            f"{path}: expected a run of neurosim {version} as the folder's record says, found one of {made}, and a "
+            "table must not mix versions; move it to another folder"
+        )
     return MeasuredRun(
         seed=int(run.attributes["seed"]),
         test_errors=tuple(round(100 * error, 6) for error in rows["test_error"].tolist()),
@@ -130,15 +155,19 @@ def _measured(path: Path, protocol: Protocol) -> MeasuredRun:
     )
 
 
-def as_markdown(table: Sequence[Cell]) -> str:
-    """The table and what stands out in it, as text."""
+def as_markdown(table: Sequence[Cell], settings: Settings | None = None) -> str:
+    """The table and what stands out in it, as text.
+
+    Args:
+        settings: of the folder; where they depart from the published ones, the text says so.
+    """
     head = ["experiment", "paper", "measured", "last 3 epochs", "difference", "runs", "epochs", "protocol"]
     rows = [
         [
             cell.experiment.name,
             f"{cell.experiment.test_error:.2f}",
             f"{cell.mean:.2f}" + (f" ± {cell.std:.2f}" if cell.std is not None else ""),
-            f"{cell.last_three:.2f}",
+            f"{cell.last_three:.2f}" + ("" if cell.averaged == 3 else f" (of {cell.averaged})"),
             f"{cell.difference:+.2f}",
             str(len(cell.runs)),
             str(cell.epochs),
@@ -152,7 +181,9 @@ def as_markdown(table: Sequence[Cell]) -> str:
         "| " + " | ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)) + " |"
         for row in [head, rule, *rows]
     ]
-    return "\n".join([*lines, "", *_notes(table)]) + "\n"
+    departures = settings.departures if settings else ()
+    said = [f"NOT AS PUBLISHED, so never FULL: all runs {', '.join(departures)}.", ""] if departures else []
+    return "\n".join([*lines, "", *said, *_notes(table)]) + "\n"
 
 
 def _notes(table: Sequence[Cell]) -> list[str]:
@@ -163,7 +194,8 @@ def _notes(table: Sequence[Cell]) -> list[str]:
     protocols = " or ".join(f"{epochs} epochs in {runs} runs" for epochs, runs in published)
     return [
         "Test errors in percent: at the epoch given, the last that all runs of the cell reached, mean ± standard",
-        "deviation over runs; and the mean of the last three epochs. FULL: as many runs as published, each over all",
+        "deviation over runs; and the mean of the last three epochs, or of fewer, (of 2), where there are no more.",
+        "FULL: as many runs as published, each over all",
         f"epochs or stopped at a checkpoint without a training error ({protocols or 'none here'}); short: less.",
         "",
         f"Differences beyond run-to-run spread: Student's t at {SIGNIFICANCE:.0%}, n - 1 degrees of freedom (12.7",
@@ -195,6 +227,7 @@ def as_json(table: Sequence[Cell], settings: Settings) -> str:
             "mean_test_error_percent": cell.mean,
             "std_test_error_percent": cell.std,
             "mean_of_last_three_epochs_percent": cell.last_three,
+            "last_epochs_averaged": cell.averaged,
             "difference": cell.difference,
             "standard_error": cell.standard_error,
             "exceeds_spread": cell.exceeds_spread,
@@ -209,8 +242,26 @@ def as_json(table: Sequence[Cell], settings: Settings) -> str:
 
 def write_report(folder: Reproduction) -> str:
     """Write ``table.md`` and ``table.json`` of what the folder holds, and return the former's text."""
-    table = cells(folder, published_experiments())
-    text = as_markdown(table)
+    table = cells(folder, published_experiments().values())
+    text = as_markdown(table, folder.settings)
     write_whole(folder.folder / "table.md", text)
     write_whole(folder.folder / "table.json", as_json(table, folder.settings))
     return text
+
+
+def part_of_report(
+    folder: Reproduction, experiments: Iterable[PublishedExperiment], seeds: Collection[int] | None
+) -> str:
+    """The table of some experiments and seeds, as text.
+
+    Raises:
+        DataError: the folder has trained none of them.
+    """
+    table = cells(folder, experiments, seeds)
+    if not table:
+        which = "" if seeds is None else f", seeds {', '.join(map(str, seeds))}"
+        raise DataError(
+            f"{folder.folder}: it holds no trained epoch of what is asked for{which}; widen the filters, or train "
+            "these with --resume"
+        )
+    return as_markdown(table, folder.settings)

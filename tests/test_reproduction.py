@@ -125,8 +125,27 @@ def test_shortened_data_is_said_and_not_mixed(package: Path) -> None:
     refused = reproduce(package, "digits/mixed", "--out", "short", "--resume", code=1)
     assert "its runs were made with other settings" in refused and "train_examples was 64, is None" in refused
     assert {path: path.read_bytes() for path in before} == before
-    shown = reproduce(package, "--report", *short[1:])
-    assert (package.parent / "short" / "table.md").read_text() in shown
+    shown = reproduce(package, "--report", "--out", "short")
+    text = (package.parent / "short" / "table.md").read_text()
+    assert text in shown
+    assert "NOT AS PUBLISHED, so never FULL: all runs trained on the first 64 images only, tested on the first" in text
+
+
+def test_report_reads_the_folder_and_its_filters(package: Path) -> None:
+    short = ["--epochs", "1", "--train-examples", "64", "--test-examples", "32", "--checkpoints", "all"]
+    reproduce(package, "digits", "--seeds", "2", "--out", "runs", *short)
+    whole = (package.parent / "runs" / "table.md").read_text()
+    assert "(of 1)" in whole and table(package, "runs")["digits/mixed/gevb"]["last_epochs_averaged"] == 1
+    shown = reproduce(package, "--report", "--out", "runs", "--rule", "gevb", "--sign", "mixed", "--seeds", "1,")
+    assert "| digits/mixed/gevb" in shown and "nonnegative" not in shown and "| 1    | 1      | short" in shown
+    assert (package.parent / "runs" / "table.md").read_text() == whole, "the files are the whole folder's"
+    for options, message in [
+        (["--out", "nothere"], "nothere: expected a folder of `neurosim reproduce` to report on, but there is no "),
+        (["--out", "runs", "--seeds", "7,"], "holds no trained epoch of what is asked for, seeds 7; widen the filters"),
+        (["--out", "runs", "--epochs", "3"], "--report trains nothing, so --epochs would have no effect"),
+        (["--out", "runs", "--precision", "float64"], "--precision: the runs in runs were made with 'float32', got "),
+    ]:
+        assert message in reproduce(package, "--report", *options, code=1)
 
 
 # -- folders that are refused --------------------------------------------------------------------------------------
@@ -236,7 +255,10 @@ def test_a_run_beyond_the_protocol_is_measured_at_its_last_epoch() -> None:
     ],
 )
 def test_what_may_count_as_the_full_protocol(settings: Settings, full: bool) -> None:
-    assert settings.as_published is full
+    assert (not settings.departures) is full
+    text = as_markdown([Cell(experiment(), (measured(0, 3, 2),), shortened=not full)], settings)
+    assert ("NOT AS PUBLISHED" in text) is not full
+    assert all(words in text for words in settings.departures) and "| 2.50 (of 2)" in text
 
 
 def test_no_training_error_counts_at_a_checkpoint_of_the_protocol_only(tmp_path: Path) -> None:
