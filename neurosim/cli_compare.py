@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 _VARY = "FACTOR=VALUE,VALUE,...: what to change, one value at a time. May be repeated."
 _CONFIG = "TOML file of these options and of [[setting]] tables; options given here win."
+_FOLDER = "comparison"
+_RESUME = "Continue the folder; finished epochs stay. It remembers all options; epochs and seeds may be added."
 _SEEDS = "How many seeds, from 0 on; or the seeds themselves, as in 0,2,5. [default: 1]"
 
 #: what a file may hold besides the settings of an experiment
 _OWN = ("seeds", "optimizer", "vary", "setting", "out", "data_dir", "jobs")
+#: of these, what a folder remembers
+_COMPARED = ("seeds", "optimizer", "vary", "setting")
 _OF_AN_EXPERIMENT = (
     "circuit", "sign", "rule", "dataset", "epochs", "batch_size", "learning_rate", "device", "precision",
     "train_examples", "test_examples",
@@ -51,7 +55,7 @@ def compare(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of runs and report. [default: comparison]")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; they share the cores. [default: 1]")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the folder; finished epochs stay.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help=_RESUME)] = False,
 ) -> None:
     """Train one circuit under several settings, from the same weights and data order, and set them side by side.
 
@@ -75,6 +79,8 @@ def compare(
     gate = {type = "ExternalGate", spread = 1.0}
     rule = "bp"
     """
+    from neurosim.comparison_options import continued, remember
+
     given: dict[str, Any] = {
         "vary": vary or None, "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset,
         "epochs": epochs, "seeds": seeds and read_seeds(seeds), "batch_size": batch_size, "optimizer": optimizer,
@@ -83,7 +89,9 @@ def compare(
     }  # fmt: skip
     table = read_table(config) if config else {}
     table |= {key: value for key, value in given.items() if value is not None}
-    comparison = comparison_of(table, resume=resume)
+    table = continued(Path(table.get("out", _FOLDER)), table) if resume else table
+    comparison, options = comparison_of(table, resume=resume)
+    remember(comparison.folder, options)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which measures memory, talks to the terminal
     rows = comparison.run()
     print(f"\n{comparison.report(rows)}\nwritten to {comparison.folder / 'comparison.md'}, .json and .png")
@@ -91,8 +99,8 @@ def compare(
         raise typer.Exit(1)
 
 
-def comparison_of(table: Mapping[str, Any], *, resume: bool) -> Comparison:
-    """The comparison that options describe.
+def comparison_of(table: Mapping[str, Any], *, resume: bool) -> tuple[Comparison, dict[str, Any]]:
+    """The comparison that options describe, and these options in full, as the folder remembers them.
 
     Args:
         table: options by name, as :func:`read_table` gives them.
@@ -109,15 +117,18 @@ def comparison_of(table: Mapping[str, Any], *, resume: bool) -> Comparison:
     )
     base = experiment.build_circuit()
     settings, same = _settings_of(table, base)
-    return Comparison(
+    chosen = {"seeds": [0], "optimizer": "adam"} | {key: table[key] for key in _COMPARED if key in table}
+    plain = {key: value for key, value in experiment.to_dict().items() if key in _OF_AN_EXPERIMENT}
+    options = plain | {"dataset": experiment.dataset_name} | chosen
+    comparison = Comparison(
         base,
         experiment.load_data(table.get("data_dir")),
         settings,
-        table.get("out", "comparison"),
+        table.get("out", _FOLDER),
         epochs=experiment.epochs,
-        seeds=table.get("seeds", [0]),
+        seeds=chosen["seeds"],
         batch_size=experiment.batch_size,
-        optimizer=table.get("optimizer", "adam"),
+        optimizer=chosen["optimizer"],
         learning_rate=experiment.learning_rate,
         precision=experiment.precision,
         device=experiment.device,
@@ -125,6 +136,7 @@ def comparison_of(table: Mapping[str, Any], *, resume: bool) -> Comparison:
         resume=resume,
         remark=f"The circuit as it is has {', '.join(same)}." if same else "",
     )
+    return comparison, {key: value for key, value in options.items() if value is not None}
 
 
 def _settings_of(table: Mapping[str, Any], base: Circuit) -> tuple[list[Setting], list[str]]:

@@ -1,7 +1,7 @@
 """One circuit under several settings, from the same weights and data order, in a folder that can be resumed.
 
 The folder holds one run file for each setting and seed, ``runs/SETTING/seedS.h5``, and the report: ``comparison.md``
-for people, ``comparison.json`` for programs, ``comparison.png``.
+for people, ``comparison.json`` for programs, ``comparison.png``. (`neurosim compare` keeps its options there as well.)
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Comparison:
             self.dataset,
             epochs=self.epochs,
             batch_size=self.batch_size,
-            checkpoint_every=max(10, self.epochs),
+            checkpoint_every=Run(path).config["checkpoint_every"] if path.exists() else max(10, self.epochs),
             early_stop=False,
             observers=[RunRecorder(path, notes=notes, checkpoints="last", resume=path.exists()), ProgressBar()],
         )

@@ -68,6 +68,40 @@ def test_a_file_of_settings(folder):
     assert run.attributes["vectorization"] == "temporal" and '"BP"' in run.circuit_json
 
 
+def test_a_folder_is_continued_without_repeating_its_options(folder, monkeypatch, capsys):
+    """One epoch, then others from the folder's name alone, come to the numbers of all at once."""
+
+    def compare(*options: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["neurosim", "compare", *options])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == 0, capsys.readouterr().err
+
+    def curves(out: str) -> list[list[list[float]]]:
+        rows = json.loads((folder / out / "comparison.json").read_text())["rows"]
+        return [row["curves"] for row in rows]
+
+    options = ["--circuit", "small.json", "--dataset", "digits", "--vary", "rule=bp", "--train-examples", "96"]
+    compare(*options, "--test-examples", "40", "--epochs", "1", "--batch-size", "32", "--out", "parts")
+    record = folder / "parts" / "comparison-settings.json"
+    about = json.loads(record.read_text())
+    assert about["options"]["batch_size"] == 32 and about["options"]["vary"] == ["rule=bp"]
+    compare("--resume", "--out", "parts", "--epochs", "12", "--seeds", "2", "--batch-size", "32")
+    compare("--resume", "--out", "parts")
+    compare(*options, "--test-examples", "40", "--epochs", "12", "--batch-size", "32", "--seeds", "2", "--out", "whole")
+    assert curves("parts") == curves("whole") and len(curves("parts")[0][1]) == 12
+    message = refused(monkeypatch, capsys, "--resume", "--out", "parts", "--batch-size", "64", "--vary", "rule=dfa")
+    assert "--batch-size was 32, is 64" in message and "--vary was ['rule=bp'], is ['rule=dfa']" in message
+    record.write_text(json.dumps(about | {"neurosim": "0.0.9"}))
+    message = refused(monkeypatch, capsys, "--resume", "--out", "parts")
+    assert "made by neurosim 0.0.9, this is neurosim " in message and "finish it with version 0.0.9" in message
+    record.write_text("{")
+    assert "settings of a comparison, but they cannot be" in refused(monkeypatch, capsys, "--resume", "--out", "parts")
+    record.unlink()
+    message = refused(monkeypatch, capsys, "--resume", "--out", "parts")
+    assert "expected a comparison to resume, but there is no comparison-settings.json in it; name its" in message
+
+
 def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> str:
     monkeypatch.setattr(sys, "argv", ["neurosim", "compare", *options])
     with pytest.raises(SystemExit) as ended:
