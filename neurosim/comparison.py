@@ -7,6 +7,7 @@ for people, ``comparison.json`` for programs, ``comparison.png``. (`neurosim com
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -18,7 +19,7 @@ from attrs import Attribute, field, frozen
 
 from neurosim import __version__
 from neurosim.circuit import Circuit
-from neurosim.comparison_rows import curve, final_code_errors, weight_differences
+from neurosim.comparison_rows import curve, final_code_errors, spreads, weight_differences
 from neurosim.comparison_table import Row, as_data, as_markdown
 from neurosim.datasets import Dataset
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
@@ -31,6 +32,7 @@ from neurosim.run_file import Run
 from neurosim.setting import Setting, applied
 from neurosim.side_by_side import run_each
 from neurosim.simulator import Simulator
+from neurosim.spread_recorder import SpreadRecorder, spread_by_epoch
 from neurosim.step_costs import StepCost, step_costs
 from neurosim.training import Trainer
 
@@ -105,7 +107,8 @@ class Comparison:
         remark: a line for the report.
 
     Raises:
-        CircuitError: a setting that the circuit cannot take, fewer than two, or two of one name.
+        CircuitError: a setting that the circuit cannot take, fewer than two, two of one name, or a relaxation that is
+            due after more steps than are trained.
         DataError: a folder that is not empty, without ``resume``; none, with it; runs of another version of neurosim.
         SimulationError, UnknownNameError: a number, seed or optimizer that cannot be.
 
@@ -141,6 +144,8 @@ class Comparison:
     def __attrs_post_init__(self) -> None:
         made = {setting.name: applied(self.circuit, setting) for setting in self.settings}
         object.__setattr__(self, "circuits", made)
+        for setting in self.settings:
+            self._refuse_idle_relaxation(setting)
         if self.folder.exists() and not self.folder.is_dir():
             raise DataError(f"{self.folder}: expected a folder, found a file; name another with --out")
         if self.resume and not (self.folder / "runs").is_dir():
@@ -208,6 +213,7 @@ class Comparison:
         path = self.path(setting, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         notes = {"setting": setting.to_dict()}
+        recorder = RunRecorder(path, notes=notes, checkpoints="last", resume=path.exists())
         trainer = Trainer(
             self.simulator(setting, seed),
             self.dataset,
@@ -215,7 +221,7 @@ class Comparison:
             batch_size=self.batch_size,
             checkpoint_every=Run(path).config["checkpoint_every"] if path.exists() else max(10, self.epochs),
             early_stop=False,
-            observers=[RunRecorder(path, notes=notes, checkpoints="last", resume=path.exists()), ProgressBar()],
+            observers=[recorder, SpreadRecorder(recorder), ProgressBar()],
         )
         return trainer.run().epochs[-1].test_error
 
@@ -237,6 +243,7 @@ class Comparison:
             curves=tuple(curve(path) for path in paths),
             cost=cost,
             bits=not isinstance(circuit.readout, OneHot),
+            spreads=spreads([spread_by_epoch(path) for path in paths]),
             code_errors=tuple(final_code_errors(simulator, path, self.dataset.test) for path in paths),
             failures=tuple(text for (name, _), text in failures.items() if name == setting.name),
             **weight_differences(pairs, circuit.K, self.circuits[reference.name].K),
@@ -284,6 +291,18 @@ class Comparison:
             return Adam(self.learning_rate)
         untied = [name for name, group in circuit.groups.items() if group.untied and group.rule is not None]
         return SGD(self.learning_rate, groups={name: {"lr": self.learning_rate * circuit.K} for name in untied})
+
+    def _refuse_idle_relaxation(self, setting: Setting) -> None:
+        """One that is due after more steps than there are would change nothing."""
+        per_epoch = math.ceil(len(self.dataset.train) / self.batch_size)
+        for group in self.circuits[setting.name].groups.values():
+            relaxation = group.relaxation
+            if relaxation is not None and group.rule is not None and relaxation.every > per_epoch * self.epochs:
+                raise CircuitError(
+                    f"setting '{setting.name}': the relaxation of group '{group.name}' is due every {relaxation.every} "
+                    f"steps, but {self.epochs} epochs of {per_epoch} steps are {per_epoch * self.epochs}, so it would "
+                    "never run; relax more often, train longer, or compare with 'never' (no relaxation)"
+                )
 
     def _refuse_unfit(self, path: Path) -> None:
         """A run that cannot be continued here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from neurosim.analysis.code_errors import CodeErrors, code_errors
 from neurosim.datasets import Split
 from neurosim.run_file import Run
 from neurosim.simulator import Simulator
+
+#: of epochs 0, 1, ...; None where nothing was recorded
+Curve = tuple[float | None, ...]
 
 _COMPARED = ("weights/", "biases/")
 
@@ -48,6 +52,16 @@ def weight_differences(pairs: Sequence[tuple[Path, Path]], K: int, reference_K: 
         "differs_at": max(comparable)[1] if comparable else "",
         "incomparable": other if len(comparable) < len(found) else "",
     }
+
+
+def spreads(runs: Sequence[Mapping[str, Curve]]) -> dict[str, tuple[Curve, ...]]:
+    """Group by group, one curve a run, of what was found run by run.
+
+    Example:
+        >>> spreads([{"a->b": (0.0, 0.2)}, {"a->b": (0.0, 0.4)}])
+        {'a->b': ((0.0, 0.2), (0.0, 0.4))}
+    """
+    return {group: tuple(run[group] for run in runs if group in run) for group in dict.fromkeys(chain(*runs))}
 
 
 def _parameters(path: Path) -> dict[str, Tensor]:

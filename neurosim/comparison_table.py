@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
-from attrs import frozen
+from attrs import field, frozen
 
 from neurosim.analysis.code_errors import CodeErrors
 from neurosim.step_costs import StepCost
@@ -29,6 +29,8 @@ class Row:
         incomparable: why there are none, such as ``"K = 4"``.
         code_errors: of the last weights on the test set, by seed.
         bits: whether each component of the output is a bit of a code, whose errors are told one by one.
+        spreads: how far the K weights of each untied group are from their average, by group: of every seed, before
+            training and after each epoch; None where it was not recorded. See :func:`~neurosim.relaxation.spread`.
         failures: runs that did not come to their end, and why.
     """
 
@@ -43,6 +45,7 @@ class Row:
     incomparable: str = ""
     code_errors: tuple[CodeErrors, ...] = ()
     bits: bool = False
+    spreads: Mapping[str, tuple[tuple[float | None, ...], ...]] = field(factory=dict)
     failures: tuple[str, ...] = ()
 
     @property
@@ -64,6 +67,11 @@ class Row:
         """The largest over all seeds; None where weights cannot be compared."""
         return max(self.differences, default=None)
 
+    def mean_spread(self, group: str) -> tuple[float | None, ...]:
+        """Of an untied group, mean over seeds, before training and after each epoch."""
+        curves = zip(*self.spreads[group], strict=False)
+        return tuple(None if None in values else statistics.fmean(values) for values in curves)  # type: ignore[type-var]
+
 
 _HEAD = (
     "setting",
@@ -84,18 +92,47 @@ def as_markdown(rows: Sequence[Row], about: str) -> str:
         rows: the first is the reference.
         about: what was trained, a line or more below the table.
     """
-    body = [_cells(row, reference=row is rows[0]) for row in rows]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *body, strict=True)]
-    lines = [
-        "| " + " | ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)) + " |"
-        for cells in [_HEAD, tuple("-" * width for width in widths), *body]
-    ]
+    lines = _table(_HEAD, [_cells(row, reference=row is rows[0]) for row in rows])
     coded = [f"- {row.name}: {_bit_errors(row)}" for row in rows if row.bits and row.code_errors]
     by_bit = ["", "Errors (%) of every bit by itself, before a class is decoded:", *coded] if coded else []
     failures = [f"- FAILED {row.name}: {failure}" for row in rows for failure in row.failures]
-    return "\n".join([*lines, "", about, "", *_NOTES, *by_bit, *(["", *failures] if failures else [])]) + "\n"
+    parts = [*lines, "", about, "", *_NOTES, *_spread_lines(rows), *by_bit, *(["", *failures] if failures else [])]
+    return "\n".join(parts) + "\n"
 
 
+def _table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
+    return [
+        "| " + " | ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)) + " |"
+        for cells in [head, tuple("-" * width for width in widths), *body]
+    ]
+
+
+def _spread_lines(rows: Sequence[Row]) -> list[str]:
+    """The spread of untied weights over training, at up to ``_SHOWN`` epochs; nothing where no group is untied."""
+    curves = {(row.name, group): row.mean_spread(group) for row in rows for group in row.spreads}
+    if not curves:
+        return []
+    last = max(map(len, curves.values())) - 1
+    epochs = sorted({round(last * part / (_SHOWN - 1)) for part in range(_SHOWN)})
+    body = [
+        (setting, group, *(_spread_text(curve[epoch] if epoch < len(curve) else None) for epoch in epochs))
+        for (setting, group), curve in curves.items()
+    ]
+    head = ("setting", "untied group", *(f"epoch {epoch}" if epoch == 0 else str(epoch) for epoch in epochs))
+    return ["", *_SPREAD_NOTES, "", *_table(head, body)]
+
+
+def _spread_text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+#: columns of the table of spreads
+_SHOWN = 9
+_SPREAD_NOTES = (
+    "Spread of the K weights of untied groups over training: the rms deviation from their average over the average's",
+    "rms, mean over seeds; epoch 0 is before training.",
+)
 _NOTES = (
     "Test error after the last epoch, mean ± standard deviation over seeds. Time of a step of learning: by the clock,",
     "and of all threads together; median of rounds in which the settings take turns. MiB: the most that a step",

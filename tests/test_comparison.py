@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import attrs
@@ -261,8 +262,37 @@ def test_relaxed_every_step_is_tied_with_plain_descent(digits, tmp_path):
         Setting("every step", sharing="untied", relaxation=Relaxation()),
         Setting("never", sharing="untied"),
     ]
-    rows = compared(digits, tmp_path / "out", settings, optimizer="sgd", learning_rate=0.02, precision="float64")
+    options = {"optimizer": "sgd", "learning_rate": 0.02, "precision": "float64"}
+    rows = compared(digits, tmp_path / "out", settings, epochs=2, **options)
     assert rows["every step"].difference < 1e-9 < 1e-4 < rows["never"].difference
+    ((start, first, second),) = rows["never"].spreads["fc1->fc2"]
+    assert 0 <= start < first < second, "what is never relaxed moves apart"
+    assert rows["tied"].spreads == {} and max(rows["every step"].spreads["fc1->fc2"][0]) < 1e-9
+    report = (tmp_path / "out" / "comparison.md").read_text()
+    assert re.search(rf"\| never +\| fc1->fc2 .* \| {first:.3g} +\| {second:.3g} ", report)
+    data = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert data["rows"][2]["spreads"]["fc1->fc2"] == [[start, first, second]]
+    compared(digits, tmp_path / "parts", settings, epochs=1, **options)
+    parts = compared(digits, tmp_path / "parts", settings, epochs=2, resume=True, **options)
+    assert {name: row.spreads for name, row in parts.items()} == {name: row.spreads for name, row in rows.items()}
+
+
+def test_a_relaxation_that_is_never_due_is_refused(digits, tmp_path):
+    settings = [Setting("tied"), Setting("late", sharing="untied", relaxation=Relaxation(every=7))]
+    Comparison(small(), digits, settings, tmp_path / "out", epochs=3, batch_size=32)  # 96 images: 9 steps
+    with pytest.raises(CircuitError, match="'late': .* is due every 7 steps, but 2 epochs of 3 steps are 6, so"):
+        Comparison(small(), digits, settings, tmp_path / "out", epochs=2, batch_size=32)
+
+
+def test_spreads_in_table_and_figure():
+    row = attrs.evolve(ROWS[0], spreads={"a->b": ((0.0, 0.1, 0.3), (0.0, 0.3, 0.5)), "b->c": ((0.0, None, 0.2),)})
+    lines = as_markdown([row, ROWS[1]], "").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "->" in line]
+    assert cells == [["as it is", "a->b", "0", "0.2", "0.4"], ["as it is", "b->c", "0", "-", "0.2"]]
+    ax = draw_comparison([row, ROWS[1]], Figure().subplots())
+    panel = ax.child_axes[4]
+    assert panel.get_title() == "spread of K weights, by epoch" and [text.get_text() for text in panel.texts] == ["0.4"]
+    assert [line.get_ydata()[0] for line in panel.lines] == [0.32, 0.32]
 
 
 def test_resumed_run_is_the_run_at_once(digits, tmp_path):

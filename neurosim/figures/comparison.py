@@ -17,11 +17,12 @@ _REFERENCE, _GAP = "0.6", 0.05
 def draw_comparison(rows: Sequence[Row], ax: Any = None) -> Any:
     """Test error, time and memory of a step, and weight difference to the reference, one row a setting.
 
-    Bars are means or medians; dots are single seeds; the reference, on top, is grey.
+    Bars are means or medians; dots are single seeds; the reference, on top, is grey. Where groups are untied, a fifth
+    panel has the spread of their K weights over the epochs, one line a group, labelled with the last of the widest.
 
     Args:
         rows: as :meth:`neurosim.comparison.Comparison.run` gives them, the reference first.
-        ax: axes to draw in; the four panels are its ``child_axes``.
+        ax: axes to draw in; the panels are its ``child_axes``.
 
     Returns:
         The matplotlib axes.
@@ -33,15 +34,16 @@ def draw_comparison(rows: Sequence[Row], ax: Any = None) -> Any:
         >>> [panel.get_title() for panel in draw_comparison(rows).child_axes]
         ['test error (%)', 'ms / step', 'MiB / step', 'weight difference']
     """
-    ax = axes(ax, (9.0, 1.1 + 0.36 * len(rows)))
+    count = 5 if any(row.spreads for row in rows) else 4
+    ax = axes(ax, (2.25 * count, 1.1 + 0.36 * len(rows)))
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8.5)
     ax.set_xticks([])
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    width = (1 - 3 * _GAP) / 4
-    panels = [ax.inset_axes((number * (width + _GAP), 0, width, 1)) for number in range(4)]
-    errors, times, memory, differences = panels
+    width = (1 - (count - 1) * _GAP) / count
+    panels = [ax.inset_axes((number * (width + _GAP), 0, width, 1)) for number in range(count)]
+    errors, times, memory, differences = panels[:4]
     worst = [max(row.test_errors, default=0.0) for row in rows]
     _bars(errors, "test error (%)", [row.mean for row in rows], [_error(row) for row in rows], worst)
     for place, row in enumerate(rows):
@@ -51,6 +53,8 @@ def draw_comparison(rows: Sequence[Row], ax: Any = None) -> Any:
     peaks = [None if row.cost.peak_bytes is None else row.cost.peak_bytes / 2**20 for row in rows]
     _bars(memory, "MiB / step", peaks, ["not known" if value is None else f"{value:.3g}" for value in peaks])
     _draw_differences(differences, rows)
+    if count == 5:
+        _draw_spreads(panels[4], rows)
     return ax
 
 
@@ -97,11 +101,35 @@ def _draw_differences(panel: Any, rows: Sequence[Row]) -> None:
     _finish(panel, "weight difference", len(rows))
 
 
+def _draw_spreads(panel: Any, rows: Sequence[Row]) -> None:
+    """A small curve in every row, all on one scale: 0 at the bottom of the row, the largest of all at its top."""
+    curves = [[row.mean_spread(group) for group in row.spreads] for row in rows]
+    known = [value for several in curves for curve in several for value in curve if value is not None]
+    highest = max(known, default=0.0) or 1.0
+    for place, several in enumerate(curves):
+        ends = []
+        for curve in several:
+            shown = [(epoch, value) for epoch, value in enumerate(curve) if value is not None]
+            if shown:
+                epochs, values = zip(*shown, strict=True)
+                heights = [place + 0.32 - 0.64 * value / highest for value in values]
+                panel.plot(epochs, heights, color=BLUE, linewidth=1.2)
+                ends.append((values[-1], epochs[-1], heights[-1]))
+        if ends:
+            value, epoch, height = max(ends)
+            _label_one(panel, (epoch, height), f"{value:.3g}")
+    panel.margins(x=0.0)
+    panel.set_xlim(0, 1.5 * max(panel.get_xlim()[1], 1.0))  # room for the labels
+    _finish(panel, "spread of K weights, by epoch", len(rows))
+
+
+def _label_one(panel: Any, place: tuple[float, float], label: str) -> None:
+    panel.annotate(label, place, xytext=(5, 0), textcoords="offset points", va="center", fontsize=7.5, color=BLACK)
+
+
 def _label(panel: Any, ends: Sequence[float], labels: Sequence[str]) -> None:
     for place, (end, label) in enumerate(zip(ends, labels, strict=True)):
-        panel.annotate(
-            label, (end, place), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7.5, color=BLACK
-        )
+        _label_one(panel, (end, place), label)
 
 
 def _finish(panel: Any, title: str, count: int) -> None:
