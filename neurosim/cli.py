@@ -172,8 +172,8 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Settings and tables as JSON, for programs.")] = False,
 ) -> None:
     """Tell what a run file holds."""
+    from neurosim.recorded_summary import recorded_as_plain
     from neurosim.run_file import Run
-    from neurosim.run_summary import recorded_as_plain
 
     opened = Run(run)
     if not as_json:

@@ -28,6 +28,7 @@ from neurosim.run_format import (
     to_tensor,
     torch_type,
 )
+from neurosim.run_summary import summary_lines
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -212,9 +213,7 @@ class Run:
 
     def summary(self) -> str:
         """A few lines of text about the run, for people."""
-        from neurosim.run_summary import summary  # which reads runs itself
-
-        return "\n".join(summary(self))
+        return "\n".join(summary_lines(self))
 
     @property
     def _commit(self) -> Commit:

@@ -1,31 +1,27 @@
-"""What a run file holds, in a few lines for people and as plain data for programs."""
+"""A run in a few lines of text. Circuit and rules are told from the recorded data: no plug-in need be installed."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import Any
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from neurosim.run_file import Run
-from neurosim.run_format import ALIGNMENT
+from neurosim.recorded_summary import recorded_lines
 
-#: measure of alignment -> how a line of it begins, and how a value is written
-_ALIGNED = {
-    "degrees": ("degrees to the exact credit", ".1f"),
-    "relative_std": ("r of the exact credit", ".3g"),
-    "signs_per_example": ("signs agreeing per example", ".1%"),
-    "signs_per_batch": ("signs agreeing per batch", ".1%"),
-}
+if TYPE_CHECKING:
+    from neurosim.run_file import Run
 
 
-def summary(run: Run) -> Iterator[str]:
-    """The lines of ``Run.summary``."""
+def summary_lines(run: Run) -> Iterator[str]:
+    """What the run was, how far it came and where it stands, line by line."""
     about, config, epochs, checkpoints = run.attributes, run.config, run.epochs, run.checkpoints
     reason = f" ({run.reason})" if run.reason else ""
     yield f"{run.path}: {run.status}{reason}"
     yield f"  epoch       {run.epoch} of {config['epochs']}, batch size {config['batch_size']}"
     sizes = f"{about['dataset_train_size']} train + {about['dataset_test_size']} test images"
     yield f"  dataset     {about['dataset']}, {sizes}"
+    yield from (f"  {line}" for line in circuit_lines(json.loads(run.circuit_json)))
+    yield f"  optimizer   {in_words(config['optimizer'])}"
     yield f"  simulator   {about['precision']}, {_vectorization(run)}, {about['device']}, seed {about['seed']}"
     if len(epochs):
         last, best = epochs.iloc[-1], epochs.iloc[int(epochs["test_error"].argmin())]
@@ -39,9 +35,7 @@ def summary(run: Run) -> Iterator[str]:
     if len(run.spread):
         now = ", ".join(f"{group} {value:.3g}" for group, value in run.spread.iloc[-1].items())
         yield f"  spread      {now} (of untied weights, at the last checkpoint)"
-    yield from _alignment(run)
-    for number, recording in enumerate(run.recordings.values()):
-        yield f"  {'' if number else 'recorded':10}  {recording}"
+    yield from recorded_lines(run)
     yield f"  weights     of epochs {', '.join(map(str, run.kept_epochs)) or 'none'}"
     yield f"  written     {about['created']}, neurosim {about['neurosim']}, torch {about['torch']}"
 
@@ -52,43 +46,42 @@ def _vectorization(run: Run) -> str:
     return noted if noted.startswith(f"{ran}:") else ran
 
 
-def aligned_measures(run: Run) -> list[str]:
-    """The measures of alignment that were recorded while training."""
-    names = {name.split("/")[1] for name in run.series_names if name.startswith(f"{ALIGNMENT}/")}
-    return [measure for measure in _ALIGNED if measure in names]
+def circuit_lines(data: Mapping[str, Any]) -> Iterator[str]:
+    """Populations and rules of a circuit's plain data, as far as they are told there.
+
+    Example:
+        >>> from neurosim import circuits
+        >>> for line in circuit_lines(circuits.load("digits-fc", widths=(8, 6)).to_dict()):
+        ...     print(line)
+        circuit     K = 10, input (1, 8, 8), fc1 (8), fc2 (6), output; readout OneHot(classes=10, loss='cross_entropy')
+        rules       GEVB(): every group
+    """
+    if "inputs" not in data or "groups" not in data:
+        return
+    hidden = [
+        f"{entry['population']} ({', '.join(map(str, entry['shape']))})" if "shape" in entry else entry["relay"]
+        for entry in data["populations"]
+    ]
+    inputs = f"input ({', '.join(map(str, data['inputs']))})"
+    yield f"circuit     K = {data['K']}, {', '.join([inputs, *hidden, 'output'])}; readout {in_words(data['readout'])}"
+    groups: dict[str, list[str]] = {}
+    for entry in data["groups"]:
+        groups.setdefault("frozen" if entry["rule"] is None else in_words(entry["rule"]), []).append(entry["name"])
+    places = {rule: "every group" if len(groups) == 1 else ", ".join(names) for rule, names in groups.items()}
+    yield f"rules       {'; '.join(f'{rule}: {where}' for rule, where in places.items())}"
 
 
-def _alignment(run: Run) -> Iterator[str]:
-    lead = "alignment"
-    for measure in aligned_measures(run):
-        table = run.alignment(measure)
-        if not len(table):
-            continue
-        title, form = _ALIGNED[measure]
-        last = table.iloc[-1].drop("epoch")
-        values = ", ".join(f"{name} {value:{form}}" for name, value in last.items())
-        at = f" at epoch {int(table['epoch'].iloc[-1])}" if lead else ""
-        yield f"  {lead:10}  {title}{at}: {values}"
-        lead = ""
+def in_words(part: Mapping[str, Any]) -> str:
+    """A part's plain data as a call; options that are None are left out.
+
+    Example:
+        >>> in_words({"type": "DFA", "limits": [0, 1], "hold": None})
+        'DFA(limits=[0, 1])'
+    """
+    options = {key: value for key, value in part.items() if key not in ("type", "kind") and value is not None}
+    shown = (f"{key}={in_words(value) if _is_part(value) else repr(value)}" for key, value in options.items())
+    return f"{part['type']}({', '.join(shown)})"
 
 
-def recorded_as_plain(run: Run) -> dict[str, Any]:
-    """What was recorded of the circuit: alignment as tables, of recorders what they wrote and how much, no values."""
-    found: dict[str, Any] = {}
-    measures = aligned_measures(run)
-    if measures:
-        tables = {measure: run.alignment(measure).to_dict(orient="records") for measure in measures}
-        found["alignment"] = {measure: [_without_nan(row) for row in rows] for measure, rows in tables.items()}
-    if recordings := run.recordings:
-        found["recorded"] = {
-            name: {
-                "target": one.target, "variables": list(one.variables), "every": one.every, "reduce": one.reduce,
-                "indices": None if one.indices is None else [list(index) for index in one.indices], "rows": one.rows,
-            }
-            for name, one in recordings.items()
-        }  # fmt: skip
-    return found
-
-
-def _without_nan(row: dict[Any, Any]) -> dict[Any, Any]:
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
+def _is_part(value: Any) -> bool:
+    return isinstance(value, Mapping) and "type" in value

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 import torch
 
-from neurosim import __version__
+from neurosim import BP, Adam, Simulator, __version__, circuits
+from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.recording import RunRecorder
@@ -169,6 +170,17 @@ def test_summary(path: Path) -> None:
     assert f"test error {best.test_error:.2%} at epoch {best.epoch}" in text
     assert f"checkpoint  epoch 3: train error {result.checkpoints[-1].train_error:.2%}" in text
     assert "weights     of epochs 0, 2, 3" in text
+    assert "optimizer   momentum(lr=0.05, betas=[0.9, 0.999])" in text
+
+
+def test_summary_tells_circuit_and_rules(path: Path) -> None:
+    circuit = circuits.load("digits-fc", widths=(4, 2)).with_rules({"input->fc1": None, "fc1->fc2": BP()})
+    data = load_dataset("digits").subset(train=32, test=16)
+    Trainer(Simulator(circuit, optimizer=Adam(0.01)), data, epochs=0, observers=[RunRecorder(path)]).run()
+    text = Run(path).summary()
+    assert "circuit     K = 10, input (1, 8, 8), fc1 (4), fc2 (2), output; readout OneHot(classes=10, loss=" in text
+    assert "rules       frozen: input->fc1; BP(): fc1->fc2; GEVB(): fc2->output" in text
+    assert "optimizer   Adam(lr=0.01, betas=" in text
 
 
 def test_checkpoints_and_the_end_wait_for_the_disk(path: Path, synced: list[int]) -> None:
