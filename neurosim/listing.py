@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from neurosim.circuit_library import available_circuits
 from neurosim.datasets import available_datasets
+from neurosim.description import Description
 from neurosim.figure_names import figure_lines
+from neurosim.gates import Gate
 from neurosim.plasticity import Signal, available_rules
 from neurosim.published import published_experiments
+from neurosim.readout import Readout
+from neurosim.relaxation import WeightRelaxation
 
 #: signal -> heading of its column; presynaptic activity and the gate first, because every rule uses them
 _HEADINGS = {
@@ -52,6 +58,26 @@ def rule_lines() -> list[str]:
     ]
 
 
+def part_lines(kind: type[Description]) -> list[str]:
+    """Class, hyperparameters and first line of every part of a circuit of one kind.
+
+    Example:
+        >>> part_lines(WeightRelaxation)[1].partition("  ")[0]
+        'Relaxation(rate=1.0, every=1)'
+    """
+    return _aligned({f"{name}{_parameters(made)}": _first_line(made) for name, made in sorted(kind.known().items())})
+
+
+def _parameters(made: type[Description]) -> str:
+    """As in a call; defaults that have no words are left out."""
+    plain = (bool, int, float, str, tuple, type(None))
+    shown = [
+        f"{part.name}={part.default!r}" if isinstance(part.default, plain) else part.name
+        for part in inspect.signature(made).parameters.values()
+    ]
+    return f"({', '.join(shown)})"
+
+
 def experiment_lines() -> list[str]:
     """Every published experiment with its test error."""
     return _aligned({name: f"test error {each.test_error:5.2f} %" for name, each in published_experiments().items()})
@@ -61,6 +87,9 @@ def experiment_lines() -> list[str]:
 LISTS: Mapping[str, Callable[[], list[str]]] = {
     "circuits": circuit_lines,
     "rules": rule_lines,
+    "gates": partial(part_lines, Gate),
+    "codes": partial(part_lines, Readout),
+    "relaxations": partial(part_lines, WeightRelaxation),
     "datasets": dataset_lines,
     "experiments": experiment_lines,
     "figures": figure_lines,

@@ -50,4 +50,17 @@ def test_experiments_and_circuits() -> None:
     assert [line.split()[0] for line in lines] == list(published_experiments())
     assert lines[0].split() == "table1/fc/vectorized/nonnegative/gevb test error 1.87 %".split()
     assert all(len(line.split()) > 3 for line in circuit_lines())
-    assert set(LISTS) == {"circuits", "rules", "datasets", "experiments", "figures"}
+    assert set(LISTS) == {"circuits", "rules", "gates", "codes", "relaxations", "datasets", "experiments", "figures"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "line"),
+    [
+        ("gates", "SignGate(", "``G(h) = 1 where t . h >= 0`` (tie included), else 0 (Eq. 8)."),
+        ("codes", "ErrorCorrecting(classes, length", "Words of a chosen length that differ in many bits"),
+        ("relaxations", "NoiseRelaxation(presentations=100, rate=1.0, every=100) ", "An offline phase in which"),
+    ],
+)
+def test_parts_of_circuits(kind: str, name: str, line: str) -> None:
+    (found,) = (text for text in LISTS[kind]() if text.startswith(name))
+    assert line in found
