@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,10 +14,10 @@ from neurosim.cli_compare import compare
 from neurosim.cli_plot import plot
 from neurosim.cli_represent import represent
 from neurosim.cli_reproduce import reproduce
-from neurosim.errors import DataError, NeurosimError, UnknownNameError
-from neurosim.experiment import ConfigError, Experiment, read_settings
-from neurosim.observers import CheckpointRow, EpochRow, Observer, ProgressBar, Training
-from neurosim.rule_words import rule_from_words
+from neurosim.errors import ConfigError, DataError, NeurosimError, UnknownNameError
+
+if TYPE_CHECKING:  # torch and the rest are loaded where a command needs them: --help answers at once
+    from neurosim.experiment import Experiment
 
 app = typer.Typer(
     add_completion=False,
@@ -73,6 +73,8 @@ def train(
     picture: Annotated[bool, typer.Option(help="Draw circuit and learning curve beside the run file.")] = True,
 ) -> None:
     """Train a circuit and record the run; without options, a demo on the embedded digits."""
+    from neurosim.experiment import Experiment
+
     given: dict[str, Any] = {
         "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset, "epochs": epochs,
         "batch_size": batch_size, "learning_rate": learning_rate, "checkpoint_every": checkpoint_every, "seed": seed,
@@ -95,6 +97,8 @@ def train(
 
 def read_config(path: Path) -> tuple[dict[str, Any], dict[str, Path]]:
     """The settings of an experiment in a TOML file, and the places ``out`` and ``data-dir``."""
+    from neurosim.experiment import read_settings
+
     table = {key.replace("-", "_"): value for key, value in read_settings(path).items()}
     places: dict[str, Path] = {}
     for key in ("out", "data_dir"):
@@ -110,7 +114,8 @@ def run_experiment(
     experiment: Experiment, path: Path, *, data_dir: Path | None, overwrite: bool, resume: bool, picture: bool
 ) -> None:
     """Train, record and report one experiment."""
-    from neurosim.recording import RunRecorder  # h5py and the rest are loaded only where a run is recorded
+    from neurosim.observers import EpochLines, ProgressBar
+    from neurosim.recording import RunRecorder
 
     image = path.with_suffix(".png")
     if path.suffix not in (".h5", ".hdf5"):
@@ -139,23 +144,6 @@ def run_experiment(
 
         draw_run(path).savefig(image, dpi=150)
         print(f"picture in {image}")
-
-
-class EpochLines(Observer):
-    """A line per epoch, where there is no terminal to draw a progress bar on."""
-
-    def on_epoch(self, trainer: Training, row: EpochRow) -> None:
-        seconds = row.step_seconds + row.evaluation_seconds
-        print(
-            f"epoch {row.epoch}/{trainer.epochs}: train loss {row.train_loss:.4f}, test error {row.test_error:.2%}, "
-            f"{seconds:.1f} s",
-            flush=True,
-        )
-
-    def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
-        print(
-            f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}", flush=True
-        )
 
 
 @app.callback(invoke_without_command=True)
@@ -211,6 +199,7 @@ def align(
     share of the weights whose update has the gradient's sign, per example and per batch.
     """
     from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
+    from neurosim.rule_words import rule_from_words
     from neurosim.run_file import Run
 
     named = None if rule is None else rule_from_words(rule)
@@ -236,10 +225,16 @@ def align(
 @app.command("list")
 def list_(
     what: Annotated[
-        str | None, typer.Argument(help="'circuits', 'rules', 'datasets', 'experiments', 'figures'.")
+        str | None,
+        typer.Argument(
+            help="'circuits', 'rules', 'gates', 'codes', 'relaxations', 'datasets', 'experiments', 'figures'."
+        ),
     ] = None,
 ) -> None:
-    """List circuits, rules with what their synapses must have access to, datasets, published experiments, figures."""
+    """List what is installed: circuits, their parts, datasets, published experiments, figures.
+
+    Rules are listed with what their synapses must have access to.
+    """
     from neurosim.listing import LISTS
 
     if what is not None and what not in LISTS:
@@ -249,16 +244,25 @@ def list_(
 
 
 def main() -> NoReturn:
-    """Run the command; an error that neurosim raises on purpose is one line, not a traceback."""
+    """Run the command; an interruption, or an error that neurosim raises on purpose, is one line and no traceback."""
     try:
         app()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if not _was_interrupted(ended):
+            raise
         print("neurosim: interrupted; the same command with --resume continues a recorded run", file=sys.stderr)
         raise SystemExit(130) from None
     except NeurosimError as error:
         print(f"neurosim: {error}", file=sys.stderr)
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+def _was_interrupted(ended: BaseException | None) -> bool:
+    """Whether an interruption led here: typer makes an exit of it, and says nothing."""
+    while ended is not None and not isinstance(ended, KeyboardInterrupt):
+        ended = ended.__cause__ or ended.__context__
+    return ended is not None
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurosim.cli_reproduce import read_seeds
-from neurosim.errors import UnknownNameError
-from neurosim.experiment import ConfigError, Experiment, read_settings
+from neurosim.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
@@ -111,6 +110,7 @@ def comparison_of(table: Mapping[str, Any], *, resume: bool) -> tuple[Comparison
         NeurosimError: as :class:`~neurosim.comparison.Comparison`.
     """
     from neurosim.comparison import Comparison
+    from neurosim.experiment import Experiment
 
     experiment = Experiment.from_settings(
         {"epochs": 5} | {key: value for key, value in table.items() if key in _OF_AN_EXPERIMENT}
@@ -160,6 +160,8 @@ def read_table(path: Path) -> dict[str, Any]:
         UnknownNameError: an option that does not exist.
         ConfigError: one of another type.
     """
+    from neurosim.experiment import read_settings
+
     table = {key.replace("-", "_"): value for key, value in read_settings(path).items()}
     for key in table:
         if key not in (*_OF_AN_EXPERIMENT, *_OWN):

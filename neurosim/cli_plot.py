@@ -13,8 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosim.errors import DataError, UnknownNameError
-from neurosim.experiment import ConfigError
+from neurosim.errors import ConfigError, DataError, UnknownNameError
 from neurosim.figure_names import NAMES, REPRESENTED, WRITTEN_BY, figure_lines
 
 SUFFIXES = (".png", ".svg", ".pdf")

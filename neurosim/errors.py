@@ -22,6 +22,10 @@ class DataError(NeurosimError, ValueError):
     """A dataset or a file on disk is missing, foreign, truncated or inconsistent."""
 
 
+class ConfigError(NeurosimError, ValueError):
+    """Settings that do not make an experiment."""
+
+
 class UnknownNameError(NeurosimError, KeyError):
     """A name that nothing answers to; the message lists those that exist.
 

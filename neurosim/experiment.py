@@ -14,7 +14,8 @@ from attrs import field, frozen
 from neurosim.circuit import Circuit
 from neurosim.circuit_library import load as load_circuit
 from neurosim.datasets import Dataset, available_datasets, load_dataset
-from neurosim.errors import DataError, NeurosimError, UnknownNameError
+from neurosim.errors import ConfigError as ConfigError
+from neurosim.errors import DataError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.optimizers import Adam
 from neurosim.plasticity import PlasticityRule
@@ -24,10 +25,6 @@ from neurosim.training import Trainer
 
 #: what `--rule GROUP=frozen` says instead of a rule
 FROZEN = "frozen"
-
-
-class ConfigError(NeurosimError, ValueError):
-    """Settings that do not make an experiment."""
 
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:

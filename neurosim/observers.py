@@ -245,3 +245,20 @@ class ProgressBar(Observer):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class EpochLines(Observer):
+    """A line per epoch, where there is no terminal to draw a progress bar on."""
+
+    def on_epoch(self, trainer: Training, row: EpochRow) -> None:
+        seconds = row.step_seconds + row.evaluation_seconds
+        print(
+            f"epoch {row.epoch}/{trainer.epochs}: train loss {row.train_loss:.4f}, test error {row.test_error:.2%}, "
+            f"{seconds:.1f} s",
+            flush=True,
+        )
+
+    def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
+        print(
+            f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}", flush=True
+        )

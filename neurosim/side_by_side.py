@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
@@ -36,7 +37,7 @@ def run_each(
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")  # a forked process may hang in torch's threads
-    with ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+    with ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(threads,)) as pool:
         waiting = {pool.submit(_answer, work, task, caught): task for task in tasks}
         for done in as_completed(waiting):
             error = done.exception()
@@ -45,6 +46,12 @@ def run_each(
                 raise error
             answer = done.result() if error is None else (None, f"{type(error).__name__}: {error}")
             yield waiting[done], *answer
+
+
+def _begin(threads: int) -> None:
+    """In every process: Ctrl-C, which reaches all of them, ends it without a traceback; what it committed stays."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(threads)
 
 
 def _answer(work: Callable[[Task], str], task: Task, caught: type[NeurosimError]) -> tuple[str | None, str | None]:

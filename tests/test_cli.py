@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,59 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(tmp_path, monkeypatch, ca
     assert ended.value.code == 1
     assert message in error and len(error.strip().splitlines()) == 1
     assert list(tmp_path.rglob("*.h5")) == []
+
+
+@pytest.mark.parametrize("options", [["--help"], ["--version"], ["train", "--help"], ["plot", "--help"], []])
+def test_what_only_tells_loads_no_torch(options):
+    """It takes seconds to import, and --help answers at once."""
+    code = f"""
+import json, sys
+sys.argv = ["neurosim", *{options!r}]
+from neurosim.cli import main
+try:
+    main()
+except SystemExit:
+    print("\\nLOADED", sorted({{"torch", "h5py", "matplotlib", "pandas", "scipy"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("LOADED []\n"), done.stdout + done.stderr
+
+
+def test_an_interruption_is_one_line(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("neurosim.listing.LISTS", {"rules": interrupted})
+    monkeypatch.setattr(sys, "argv", ["neurosim", "list", "rules"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = "neurosim: interrupted; the same command with --resume continues a recorded run\n"
+    assert ended.value.code == 130 and capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize("jobs", [(), ("compare", "--vary", "rule=bp", "--jobs", "2")])
+def test_ctrl_c_while_training(tmp_path, jobs):
+    command = jobs or ("train", "--out", "run.h5")
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    options = ["--dataset", "digits", "--epochs", "100000", "--train-examples", "64", "--test-examples", "32"]
+    with subprocess.Popen(
+        [*COMMAND, *command, *options],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        pattern = "comparison/runs/*/seed0.h5" if jobs else "run.h5"
+        wanted = 2 if jobs else 1
+        while len(list(tmp_path.glob(pattern))) < wanted and process.poll() is None:
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
+        _, told = process.communicate()
+    assert process.returncode == 130
+    assert told == "neurosim: interrupted; the same command with --resume continues a recorded run\n"
+    assert all(Run(path).status == "unfinished" for path in tmp_path.glob(pattern))
 
 
 def test_show_refuses_foreign_files(tmp_path):
