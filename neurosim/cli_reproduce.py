@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosim.experiment import ConfigError
+from neurosim.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
     from neurosim.published import PublishedExperiment
@@ -46,8 +47,9 @@ def reproduce(
 
     if checkpoints not in (None, "last", "all"):  # a run that keeps none could not be continued
         raise ConfigError(f"--checkpoints: expected 'last' or 'all', got {checkpoints!r}")
-    filters = [f"table{table}" if table else None, architecture, network, sign, rule]
-    chosen = select(published_experiments(), experiments or (), [part for part in filters if part])
+    known = published_experiments()
+    filters = [_tables(table, known) if table else None, architecture, network, sign, rule]
+    chosen = select(known, experiments or (), [part for part in filters if part])
     given = {
         "precision": precision, "checkpoints": checkpoints, "train_examples": train_examples,
         "test_examples": test_examples,
@@ -58,6 +60,17 @@ def reproduce(
         _report(out, given, chosen, seeds, [name for name, value in idle.items() if value is not None])
     elif _train(out, given, chosen, read_seeds(seeds or "5"), epochs, resume, jobs or 1, data_dir, device or "cpu"):
         raise typer.Exit(1)
+
+
+def _tables(text: str, experiments: Iterable[str]) -> str:
+    """``"1,2"`` as the parts of names that it stands for."""
+    first = {name.partition("/")[0] for name in experiments}
+    known = {part.removeprefix("table") for part in first if part.startswith("table")}
+    numbers = [number.strip() for number in text.split(",")]
+    for number in numbers:
+        if number not in known:
+            raise UnknownNameError("table", number, known)
+    return ",".join(f"table{number}" for number in numbers)
 
 
 def _report(

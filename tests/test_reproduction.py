@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from training_fakes import FakeSimulator, fake_dataset
 
-from neurosim.cli_reproduce import read_seeds
-from neurosim.errors import DataError
+from neurosim.cli_reproduce import _tables, read_seeds
+from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.published import Protocol, PublishedExperiment
 from neurosim.recording import RunRecorder
@@ -282,6 +282,13 @@ def test_no_training_error_counts_at_a_checkpoint_of_the_protocol_only(tmp_path:
 
 def test_a_table_of_nothing() -> None:
     assert "none here" in as_markdown([]) and json.loads(as_json([], Settings()))["cells"] == []
+
+
+def test_tables_that_there_are() -> None:
+    names = ["table1/fc/x", "table2/fc/x", "digits/x"]
+    assert _tables("2, 1", names) == "table2,table1"
+    with pytest.raises(UnknownNameError, match="unknown table '3'; known: 1, 2$"):
+        _tables("1,3", names)
 
 
 @pytest.mark.parametrize("text", ["", "0", "a", "1,1", "-1", "1;2", ","])
