@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from neurosim.circuit import Circuit
+from neurosim.circuit import OUTPUT, Circuit
 from neurosim.circuit_library import load as load_circuit
 from neurosim.datasets import Dataset, available_datasets, load_dataset
 from neurosim.errors import ConfigError as ConfigError
@@ -133,6 +133,8 @@ class Experiment:
         Raises:
             UnknownNameError: a circuit, rule, group or vectorization that does not exist.
             CircuitError: a rule, sign or vectorization that does not fit.
+            ConfigError: a sign for a circuit that fixes it, several rules for all groups, none that learns, or a rule
+                for a group onto the output, which learns by the exact gradient anyway.
         """
         options = {} if self.sign is None else {"sign": self.sign}
         if self.circuit.endswith(".json"):
@@ -147,7 +149,9 @@ class Experiment:
             raise ConfigError(f"one rule for all groups, or GROUP=RULE for single ones; got {', '.join(everywhere)}")
         for name in everywhere:
             circuit = circuit.with_rules(_rule(name), frozen_too=name != FROZEN)
-        circuit = circuit.with_rules({group: _rule(rule) for group, rule in asked if group is not None})
+        named = {group: _rule(rule) for group, rule in asked if group is not None}
+        _refuse_idle_rules(circuit, named)
+        circuit = circuit.with_rules(named)
         if self.epochs > 0 and all(group.rule is None for group in circuit.groups.values()):
             raise ConfigError("nothing would learn, because every group is frozen; give one a rule, or use --epochs 0")
         return circuit.check(self.vectorization)
@@ -241,6 +245,17 @@ def _group_and_rule(words: str) -> tuple[str | None, str]:
     """``GROUP=RULE``, or a rule for all; a sign of equality in the brackets of hyperparameters is none."""
     place = words.partition("(")[0].rfind("=")
     return (None, words) if place < 0 else (words[:place], words[place + 1 :])
+
+
+def _refuse_idle_rules(circuit: Circuit, named: Mapping[str, PlasticityRule | None]) -> None:
+    """A rule that is named for a group onto the output can only thaw it."""
+    for name, rule in named.items():
+        group = circuit.group(name)
+        if rule is not None and group.rule is not None and group.post == OUTPUT:
+            raise ConfigError(
+                f"--rule '{name}=...': groups onto the output learn by the exact gradient whatever their rule, so "
+                f"{rule} would change nothing there; leave it out, or freeze the group with '{name}={FROZEN}'"
+            )
 
 
 def _rule(words: str) -> PlasticityRule | None:

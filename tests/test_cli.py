@@ -99,6 +99,10 @@ def test_help_reads_well(tmp_path):
         (["--circuit", "mnist"], "unknown circuit 'mnist'"),
         (["--dataset", "digit"], "unknown dataset 'digit'; did you mean 'digits'?"),
         (["--rule", "a->b=bp"], "unknown group 'a->b'; "),
+        (
+            ["--rule", "fc2->output=bp"],
+            "onto the output learn by the exact gradient whatever their rule, so BP() would",
+        ),
         (["--precision", "float8"], "unknown precision 'float8'"),
         (["--sign", "positive"], "unknown sign 'positive'"),
         (["--circuit", "mnist-fc"], "NEUROSIM_DATA"),
@@ -200,6 +204,13 @@ def test_settings_must_be_toml(tmp_path):
     (tmp_path / "x.toml").write_text("epochs: 3")
     with pytest.raises(DataError, match="expected a TOML file"):
         read_settings(tmp_path / "x.toml")
+
+
+def test_a_rule_for_the_output_thaws_a_frozen_group():
+    groups = Experiment(rule=("frozen", "fc2->output=gevb")).build_circuit().groups
+    assert [name for name, group in groups.items() if group.rule is not None] == ["fc2->output"]
+    groups = Experiment(rule=("bp", "fc2->output=frozen")).build_circuit().groups
+    assert groups["fc2->output"].rule is None and groups["fc1->fc2"].rule is not None
 
 
 def test_circuit_from_json(tmp_path):
