@@ -31,6 +31,7 @@ app = typer.Typer(
 _VECTORIZATION = "How the K components run: 'group', 'temporal', 'temporal:causal'. [default: group]"
 _RECORD = "TARGET:VARIABLE,VARIABLE to record while training, as in fc1:activity,credit. May be repeated."
 _ALIGNMENT = "Measure the rule beside the gradient at every checkpoint. [default: no-alignment]"
+_RESUME = "Continue the run in an existing file, which remembers all settings; --epochs may be raised."
 _EARLY = "Stop where a checkpoint finds no mistake on the training set. [default: early-stop]"
 
 
@@ -69,11 +70,11 @@ def train(
     alignment: Annotated[bool | None, typer.Option("--alignment/--no-alignment", help=_ALIGNMENT)] = None,
     out: Annotated[Path | None, typer.Option(help="Run file. [default: runs/CIRCUIT-RULE-seedN.h5]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing run file.")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in an existing file.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help=_RESUME)] = False,
     picture: Annotated[bool, typer.Option(help="Draw circuit and learning curve beside the run file.")] = True,
 ) -> None:
     """Train a circuit and record the run; without options, a demo on the embedded digits."""
-    from neurosim.experiment import Experiment
+    from neurosim.experiment import Experiment, settings_of_run
 
     given: dict[str, Any] = {
         "circuit": circuit, "rule": rule or None, "sign": sign, "dataset": dataset, "epochs": epochs,
@@ -83,10 +84,12 @@ def train(
         "record": record or None, "record_every": record_every, "record_reduce": record_reduce, "alignment": alignment,
     }  # fmt: skip
     settings, places = read_config(config) if config else ({}, {})
-    experiment = Experiment.from_settings(settings | {key: value for key, value in given.items() if value is not None})
-    out = out or places.get("out") or Path("runs") / f"{experiment.label}.h5"
+    settings |= {key: value for key, value in given.items() if value is not None}
+    out = out or places.get("out") or Path("runs") / f"{Experiment.from_settings(settings).label}.h5"
+    if resume:
+        settings = (settings_of_run(out) or {}) | settings
     run_experiment(
-        experiment,
+        Experiment.from_settings(settings),
         out,
         data_dir=data_dir or places.get("data_dir"),
         overwrite=overwrite,

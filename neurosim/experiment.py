@@ -222,6 +222,21 @@ class Experiment:
         return attrs.asdict(self) | {"rule": list(self.rule), "record": list(self.record)}
 
 
+def settings_of_run(path: Path) -> dict[str, Any] | None:
+    """The settings that `neurosim train` recorded in a run file; None where something else made the run, or is none.
+
+    Raises:
+        DataError: a file that is no run.
+    """
+    from neurosim.run_file import Run  # h5py is loaded only where a run is read
+
+    if not path.exists():
+        return None
+    notes = Run(path).config.get("notes", {})
+    known = {setting.name for setting in attrs.fields(Experiment)}
+    return {key: notes[key] for key in known & notes.keys() if notes[key] is not None} if "circuit" in notes else None
+
+
 def read_settings(path: str | Path) -> dict[str, Any]:
     """The settings in a TOML file.
 

@@ -77,6 +77,28 @@ def test_existing_file_is_refused_resumed_or_overwritten(tmp_path):
     assert len(Run(tmp_path / "run.h5").epochs) == 2
 
 
+def test_a_run_is_continued_without_repeating_its_settings(tmp_path, monkeypatch, capsys):
+    def train(*options: str, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["neurosim", "train", "--no-picture", *options])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code
+        return capsys.readouterr().err
+
+    monkeypatch.chdir(tmp_path)
+    settings = ["--seed", "3", "--rule", "bp", "--rule", "input->fc1=frozen", "--batch-size", "32", "--sign", "mixed"]
+    settings += ["--learning-rate", "0.001", "--train-examples", "64", "--test-examples", "32"]
+    train("--out", "run.h5", *settings, "--epochs", "1")
+    train("--resume", "--out", "run.h5", "--epochs", "2")
+    train("--resume", "--out", "run.h5")
+    train("--out", "whole.h5", *settings, "--epochs", "2")
+    resumed, whole = Run("run.h5"), Run("whole.h5")
+    assert resumed.finished and len(resumed.epochs) == 2
+    assert (resumed.epochs["train_loss"] == whole.epochs["train_loss"]).all()
+    assert resumed.config["notes"] == whole.config["notes"]
+    assert "seed was 3, is 4" in train("--resume", "--out", "run.h5", "--seed", "4", code=1)
+
+
 def test_list_has_a_line_for_everything(tmp_path):
     printed = neurosim(tmp_path, "list")
     for name in [*available_circuits(), *available_rules(), *available_datasets()]:
