@@ -17,10 +17,10 @@ from neurosim.credit import Presentation
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.feedback import Feedback
 from neurosim.forward import Activity, ForwardPass, Keep, Perturbation
-from neurosim.images import to_unit_range
 from neurosim.named_tensors import NamedTensors, project
 from neurosim.optimizers import Adam, Optimizer
 from neurosim.parameters import draw_pathway
+from neurosim.presented import codewords_for, images_as, usable_device
 from neurosim.readout import codewords_of
 from neurosim.relaxation import spread
 from neurosim.schedule import schedule
@@ -41,28 +41,6 @@ PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype | None]] = {
 }
 
 _STEPS = "progress/steps"
-_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-
-
-def usable_device(device: torch.device | str) -> torch.device:
-    """A device that tensors can live on.
-
-    Raises:
-        UnknownNameError: no such kind of device.
-        SimulationError: one that this machine or this build of torch does not have.
-    """
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise UnknownNameError("device", str(device), ["cpu", "cuda", "cuda:0", "mps"]) from error
-    try:
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise SimulationError(
-            f"device '{chosen}': this machine or this build of torch does not have it ({str(error).splitlines()[0]}); "
-            f"use device='cpu'"
-        ) from error
-    return chosen
 
 
 class Simulator:
@@ -150,7 +128,7 @@ class Simulator:
             SimulationError: images of another shape, type or device.
             UnknownNameError: a population to keep that does not exist.
         """
-        return self._pass.run(self._images(images), self._keep(keep))
+        return self._pass.run(self._shown(images), self._keep(keep))
 
     def predict(self, images: Tensor) -> Int[Tensor, " batch"]:
         """The decoded class of every image, ``(batch,)``."""
@@ -160,14 +138,14 @@ class Simulator:
     def score(self, images: Tensor, labels: Tensor) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
         """Sum of the losses and number of mistakes, two 0-d tensors on the device."""
         output = self.forward(images).output.flatten(1)
-        losses = self.circuit.readout.losses_of(output, self._targets(labels, len(output)))
+        losses = self.circuit.readout.losses_of(output, codewords_for(labels, len(output), self._codewords))
         return losses.sum(), self._mistakes(output, labels)
 
     @torch.no_grad()
     def bit_errors(self, images: Tensor, labels: Tensor) -> Int[Tensor, " length"]:
         """In how many examples each output component was wrong, ``(length,)`` on the device."""
         output = self.forward(images).output.flatten(1)
-        return self.circuit.readout.bit_errors(output, self._targets(labels, len(output)))
+        return self.circuit.readout.bit_errors(output, codewords_for(labels, len(output), self._codewords))
 
     @torch.no_grad()
     def learn(self, images: Tensor, labels: Tensor, watch: Watch | None = None) -> Step:
@@ -216,14 +194,14 @@ class Simulator:
         """The step with everything kept; in time nothing is left of a bin, and it takes presentations of its own."""
         if self._in_bins is None:
             return step
-        prepared, before, whole = self._images(images), step.credits.seen, len(images)
+        prepared, before, whole = self._shown(images), step.credits.seen, len(images)
         activity = self._pass.run(prepared, keep)
         seen = self._present(prepared, activity, before.target, before.error, before.losses, slice(0, whole), whole)
         return evolve(step, activity=activity, credits=self._updates.credits(seen))
 
     def _step(self, images: Tensor, labels: Tensor, keep: Keep, out: Mapping[str, Tensor]) -> Step:
-        prepared = self._images(images)
-        target = self._targets(labels, len(prepared))
+        prepared = self._shown(images)
+        target = codewords_for(labels, len(prepared), self._codewords)
         present = partial(self._present, prepared)
         if self._in_bins is None:
             seen = self._seen_at_once(self._pass.run(prepared, keep), target, present)
@@ -389,47 +367,11 @@ class Simulator:
                 learning[bias_name(name)] = tensor
         return learning
 
-    # -- what comes in -------------------------------------------------------------------------------------------
-
-    def _images(self, images: Tensor) -> Tensor:
-        if not isinstance(images, Tensor):
-            raise SimulationError(f"images: expected a torch tensor, got {type(images).__name__}; use torch.as_tensor")
-        if tuple(images.shape[1:]) != self.circuit.inputs or len(images) == 0:
-            raise SimulationError(
-                f"images: expected the shape (batch, {', '.join(map(str, self.circuit.inputs))}) with at least one "
-                f"image, got {tuple(images.shape)}"
-            )
-        self._on_device("images", images)
-        if images.dtype == torch.uint8:
-            return to_unit_range(images, self._dtype)
-        if not images.is_floating_point():
-            raise SimulationError(f"images: expected uint8 (0 to 255) or floating point numbers, got {images.dtype}")
-        return images.detach().to(self._dtype)
-
-    def _targets(self, labels: Tensor, batch: int) -> Tensor:
-        if not isinstance(labels, Tensor):
-            raise SimulationError(f"labels: expected a torch tensor, got {type(labels).__name__}; use torch.as_tensor")
-        if tuple(labels.shape) != (batch,) or labels.dtype not in _INTEGERS:
-            raise SimulationError(
-                f"labels: expected one integer class per image, shape ({batch},), got {tuple(labels.shape)} of "
-                f"{labels.dtype}"
-            )
-        self._on_device("labels", labels)
-        try:
-            return self._codewords.index_select(0, labels.long())
-        except IndexError as error:  # the cpu notices; on cuda a device-side assertion stops the program
-            raise SimulationError(
-                f"labels: expected classes 0 to {self.circuit.readout.classes - 1}; some label is out of range"
-            ) from error
+    def _shown(self, images: Tensor) -> Tensor:
+        return images_as(images, self.circuit.inputs, self.device, self._dtype)
 
     def _mistakes(self, output: Tensor, labels: Tensor) -> Tensor:
         return (self.circuit.readout.decode(output, self._codewords) != labels).sum()
-
-    def _on_device(self, what: str, tensor: Tensor) -> None:
-        if tensor.device.type != self.device.type:
-            raise SimulationError(
-                f"{what} are on {tensor.device}, the simulator is on {self.device}; move them with .to('{self.device}')"
-            )
 
     def _keep(self, keep: Iterable[str] | Literal["all"]) -> Keep:
         if keep == "all":
