@@ -20,7 +20,7 @@ def settings() -> dict[str, Circuit]:
     """One circuit; tied, and untied with several relaxations."""
     tied = circuits.load("digits-fc", widths=(128, 64))
     noise = NoiseRelaxation(presentations=300, every=100)
-    print(f"one phase of noise leaves {noise.remaining(fan_in=128):.1%} of the deviations in fc1->fc2, as expected")
+    print(f"one phase of noise leaves {noise.remaining_rms(fan_in=128):.1%} of the spread of fc1->fc2, as expected")
     return {
         "tied": tied,
         "relaxed every step": tied.with_sharing("untied", Relaxation(rate=1.0, every=1)),

@@ -123,17 +123,33 @@ class NoiseRelaxation(WeightRelaxation):
         CircuitError: a rate outside (0, 1], ``presentations`` or ``every`` below 1.
 
     Example:
-        >>> NoiseRelaxation(presentations=200).remaining(fan_in=100)
-        0.134
+        >>> phase = NoiseRelaxation(presentations=200)
+        >>> phase.remaining_mean(fan_in=100), phase.remaining_rms(fan_in=100)
+        (0.134, 0.366)
     """
 
     presentations: int = field(default=100, validator=_whole)
     rate: float = field(default=1.0, validator=_rate)
     every: int = field(default=100, validator=_whole)
 
-    def remaining(self, fan_in: int) -> float:
-        """The expected part of a deviation that one phase leaves, ``(1 - rate / n)^presentations``; 3 decimals."""
+    def remaining_mean(self, fan_in: int) -> float:
+        """What one phase leaves of a deviation on average over the noise, sign included; 3 decimals.
+
+            (1 - rate / n)^presentations
+
+        How large deviations still are is :meth:`remaining_rms`, which is larger: random remainders of both signs
+        cancel in this mean.
+        """
         return round((1.0 - self.rate / fan_in) ** self.presentations, 3)
+
+    def remaining_rms(self, fan_in: int) -> float:
+        """The root mean square of deviations after one phase, as a part of that before; 3 decimals.
+
+            (1 - (2 rate - rate^2) / n)^(presentations / 2)
+
+        By so much :func:`spread` falls. In a convolution an upper bound, elsewhere exact.
+        """
+        return round((1.0 - (2.0 * self.rate - self.rate**2) / fan_in) ** (self.presentations / 2.0), 3)
 
     def relax(self, weight: Tensor, connectivity: Connectivity, pre: Shape, signs: Signs) -> None:
         components, channels = weight.shape[:2]

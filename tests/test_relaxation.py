@@ -131,7 +131,40 @@ def test_a_phase_of_random_noise_relaxes_at_the_stated_rate(place, rate):
     stated = (1 - (2 * rate - rate**2) / n) ** (3 * n)
     assert abs(sum(squares) / 40 - stated) < 0.02
     assert abs(sum(remaining) / 40 - (1 - rate / n) ** (3 * n)) < 0.02
-    assert abs(phase.remaining(n) - (1 - rate / n) ** (3 * n)) < 1e-3
+    assert abs(sum(remaining) / 40 - phase.remaining_mean(n)) < 0.02
+    assert abs((sum(squares) / 40) ** 0.5 - phase.remaining_rms(n)) < 0.02
+
+
+@pytest.mark.parametrize("rate", [0.4, 1.0])
+def test_spread_falls_by_the_stated_rms(rate):
+    """Many neurons of many synapses, so that one phase shows the mean over the noise; the signed mean is far less."""
+    n = 40
+    phase = NoiseRelaxation(presentations=100, rate=rate)
+    average = torch.randn(1, 200, n, generator=stream(0, "average"), dtype=torch.float64)
+    weight = average + 0.3 * torch.randn(5, 200, n, generator=stream(0, "deviations"), dtype=torch.float64)
+    before, start = deviations(weight), float(spread(weight))
+    ratios, parts = [], []
+    for seed in range(30):
+        relaxed = weight.clone()
+        phase.relax(relaxed, Dense(), (n,), random_signs(seed))
+        ratios.append((float(spread(relaxed)) / start) ** 2)
+        parts.append(float((deviations(relaxed) * before).sum() / before.square().sum()))
+    rms, mean = (sum(ratios) / 30) ** 0.5, sum(parts) / 30
+    assert abs(rms / phase.remaining_rms(n) - 1) < 0.02
+    assert abs(mean - phase.remaining_mean(n)) < 0.02
+    assert phase.remaining_rms(n) > 1.2 * phase.remaining_mean(n)
+
+
+@pytest.mark.parametrize("place", ["conv", "conv, strided"])
+def test_in_a_convolution_the_stated_rms_is_a_bound(place):
+    connectivity, pre, _ = PLACES[place]
+    phase, squares = NoiseRelaxation(presentations=3 * connectivity.fan_in(pre)), []
+    for seed in range(40):
+        weight = weights(place, seed=seed)
+        before = deviations(weight).square().sum()
+        phase.relax(weight, connectivity, pre, random_signs(seed))
+        squares.append(float(deviations(weight).square().sum() / before))
+    assert 0 < (sum(squares) / 40) ** 0.5 < phase.remaining_rms(connectivity.fan_in(pre))
 
 
 @pytest.mark.parametrize("place", PLACES)
