@@ -25,7 +25,16 @@ from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.gates import Gate
 from neurosim.initializers import SIGNS, He, Initializer, Site
 from neurosim.plasticity import PlasticityRule
-from neurosim.populations import BIASES, Population, Shared, SynapseGroup, declared_shape, site_of, whole_number
+from neurosim.populations import (
+    BIASES,
+    SHARINGS,
+    Population,
+    Shared,
+    SynapseGroup,
+    declared_shape,
+    site_of,
+    whole_number,
+)
 from neurosim.readout import Readout
 from neurosim.relaxation import WeightRelaxation
 from neurosim.vectorization import Vectorization, vectorization_named
@@ -228,6 +237,11 @@ class Circuit:
             >>> untied.weight_shape(untied.group("fc1->fc2"))
             (10, 128, 256)
         """
+        if sharing not in SHARINGS:
+            raise CircuitError(
+                f"with_sharing: expected 'tied' or 'untied', for all groups between vector units, got {sharing!r}; "
+                f"single groups are given theirs by connect(..., sharing=...)"
+            )
         twin = self.copy()
         for name, group in self.groups.items():
             if not self.populations[group.pre].scalar:
@@ -267,7 +281,7 @@ class Circuit:
     def group(self, name: str) -> SynapseGroup:
         """A group by name; unknown names list the known ones."""
         groups = self.groups
-        if name not in groups:
+        if name not in tuple(groups):  # a name may be anything, also what has no hash
             raise UnknownNameError("group", name, groups)
         return groups[name]
 
@@ -321,7 +335,8 @@ class Circuit:
         """Raise unless this circuit can run; allocates nothing.
 
         Args:
-            vectorization: ``"group"``, ``"temporal"`` or a :class:`~neurosim.vectorization.Temporal`.
+            vectorization: ``"group"``, ``"temporal"``, ``"temporal:causal"`` or a
+                :class:`~neurosim.vectorization.Temporal`.
 
         Raises:
             CircuitError: a population without input or without a way to the output, an ambiguous bias rule, a rule
@@ -392,7 +407,7 @@ class Circuit:
         return {name: data["group"] for _, _, name, data in self.graph.edges(keys=True, data=True)}
 
     def _population(self, name: str) -> Population:
-        if name not in self.graph:
+        if name not in tuple(self.graph):
             raise UnknownNameError("population", name, self.graph.nodes)
         population: Population = self.graph.nodes[name]["population"]
         return population

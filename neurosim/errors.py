@@ -35,11 +35,12 @@ class UnknownNameError(NeurosimError, KeyError):
     neurosim.errors.UnknownNameError: unknown rule 'gevbb'; did you mean 'gevb'? Known: bp, gevb
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    def __init__(self, kind: str, name: object, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=1)
+        near = get_close_matches(name, names, n=1) if isinstance(name, str) else []
         lead = f"did you mean '{near[0]}'? Known" if near else "known"
-        self.message = f"unknown {kind} '{name}'; {lead}: {', '.join(names) or 'none'}{hint}"
+        given = f"'{name}'" if isinstance(name, str) else f"{name!r}, which is no text"
+        self.message = f"unknown {kind} {given}; {lead}: {', '.join(names) or 'none'}{hint}"
         super().__init__(self.message)
 
     def __str__(self) -> str:  # KeyError would print the repr of the message

@@ -13,7 +13,7 @@ from attrs import Attribute, field, frozen
 from jaxtyping import Float
 from torch import Tensor
 
-from neurosim.description import Description
+from neurosim.description import Description, plain_name
 from neurosim.errors import CircuitError
 
 #: Within these bounds one fused pass per component is faster than a product of the size of h and a sum over it: few
@@ -258,7 +258,7 @@ class ExternalGate(Gate):
     """
 
     causal: ClassVar[bool] = True
-    source: str = "input"
+    source: str = field(default="input", validator=plain_name)
     spread: float = field(default=0.0, validator=_finite_spread)
     context: tuple[tuple[float, ...], ...] | None = field(default=None, converter=_rows_of_numbers, repr=_brief)
 

@@ -6,14 +6,38 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from torch import Tensor
 
+from neurosim.description import is_number
 from neurosim.errors import SimulationError, UnknownNameError
 
 
-def _copied(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    return dict(table)
+def _copied(table: Any) -> Any:
+    return dict(table) if isinstance(table, Mapping) else table
+
+
+def _options(instance: object, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise SimulationError(f"optimizer: {attribute.name} must be options by name, {{NAME: VALUE}}, got {value!r}")
+    _refuse_rate(value)
+
+
+def _groups(instance: object, attribute: Attribute[Any], value: Any) -> None:
+    tables = value.values() if isinstance(value, Mapping) else (value,)
+    if not isinstance(value, Mapping) or not all(isinstance(table, Mapping) for table in tables):
+        raise SimulationError(
+            f"optimizer: groups must be options by group, as {{'f1->output': {{'lr': 0.01}}}}, got {value!r}"
+        )
+    for name, table in value.items():
+        _refuse_rate(table, f" for '{name}'")
+
+
+def _refuse_rate(options: Mapping[str, Any], where: str = "") -> None:
+    """What is no number at all; which numbers an optimizer takes, it says itself when it is built."""
+    rate = options.get("lr", 0.0)
+    if not is_number(rate):
+        raise SimulationError(f"optimizer{where}: lr must be a finite number, got {rate!r}")
 
 
 def _torch_class(instance: object, attribute: object, value: type[torch.optim.Optimizer]) -> None:
@@ -37,8 +61,8 @@ class Optimizer:
     """
 
     kind: type[torch.optim.Optimizer] = field(validator=_torch_class)
-    options: Mapping[str, Any] = field(factory=dict, converter=_copied)
-    groups: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_copied, kw_only=True)
+    options: Mapping[str, Any] = field(factory=dict, converter=_copied, validator=_options)
+    groups: Mapping[str, Mapping[str, Any]] = field(factory=dict, converter=_copied, validator=_groups, kw_only=True)
 
     def build(self, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
         """The torch optimizer of ``parameters``.
@@ -88,7 +112,7 @@ def Adam(lr: float = 3e-4, groups: Mapping[str, Mapping[str, Any]] | None = None
         0.0003
     """
     settings = {"lr": lr, "betas": (0.9, 0.999), "eps": 1e-8, "fused": True} | options
-    return Optimizer(torch.optim.Adam, settings, groups=groups or {})
+    return Optimizer(torch.optim.Adam, settings, groups={} if groups is None else groups)
 
 
 def SGD(lr: float, groups: Mapping[str, Mapping[str, Any]] | None = None, **options: Any) -> Optimizer:
@@ -98,4 +122,4 @@ def SGD(lr: float, groups: Mapping[str, Mapping[str, Any]] | None = None, **opti
         >>> SGD(0.1, momentum=0.9).to_dict()
         {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9}
     """
-    return Optimizer(torch.optim.SGD, {"lr": lr} | options, groups=groups or {})
+    return Optimizer(torch.optim.SGD, {"lr": lr} | options, groups={} if groups is None else groups)

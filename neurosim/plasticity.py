@@ -177,7 +177,7 @@ def rule_named(name: str) -> PlasticityRule:
         GEVB()
     """
     rules = available_rules()
-    if name not in rules:
+    if name not in tuple(rules):  # a name may be anything, also what has no hash
         raise UnknownNameError("rule", name, rules)
     try:
         return rules[name]()

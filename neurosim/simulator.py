@@ -52,7 +52,8 @@ class Simulator:
         precision: ``"float32"``, ``"float64"``, or ``"bfloat16"`` (operands of matrix products in bfloat16, everything
             else in float32). On cuda torch's own settings decide whether float32 products use TF32.
         vectorization: how the K components exist; ``"group"``: side by side, ``"temporal"``: one time bin after the
-            other, in as many presentations as it takes; :class:`~neurosim.vectorization.Temporal` says which order.
+            other, in as many presentations as it takes; ``"temporal:causal"`` or a
+            :class:`~neurosim.vectorization.Temporal` says which order.
         seed: every object draws from its own stream derived from this and its name.
         optimizer: turns updates into changes of the weights; default :func:`~neurosim.optimizers.Adam`.
 

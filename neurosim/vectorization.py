@@ -80,7 +80,7 @@ def vectorization_named(name: str | Vectorization) -> Vectorization:
 
     Raises:
         UnknownNameError: the message lists the known ones.
-        CircuitError: neither a name nor a vectorization, or an order for one that has none.
+        CircuitError: neither a name nor a vectorization; an order of time bins where there are none.
 
     Example:
         >>> vectorization_named("temporal:causal")
@@ -89,10 +89,13 @@ def vectorization_named(name: str | Vectorization) -> Vectorization:
     if isinstance(name, Vectorization):
         return name
     if not isinstance(name, str):
-        raise CircuitError(f"vectorization: expected 'group', 'temporal' or Temporal(order=...), got {name!r}")
+        raise CircuitError(
+            f"vectorization: expected 'group', 'temporal', 'temporal:causal' or Temporal(order=...), got {name!r}"
+        )
     kind, colon, order = name.partition(":")
     if kind not in _BY_NAME:
-        raise UnknownNameError("vectorization", kind, _BY_NAME)
+        hint = f"; that order of time bins is temporal:{kind}" if kind in ORDERS else ""
+        raise UnknownNameError("vectorization", name, [*_BY_NAME, *(f"temporal:{each}" for each in ORDERS)], hint)
     if colon and kind != Temporal.name:
         raise CircuitError(f"vectorization '{name}': an order of time bins is for 'temporal', as in temporal:causal")
     return Temporal(order) if colon else _BY_NAME[kind]

@@ -30,6 +30,30 @@ SLIPS = {
     "Conv2d((3, 3, 3))": "kernel must be an integer >= 1, or (height, width) of such; got (3, 3, 3)",
     "Circuit.from_dict(c.to_dict() | {'readout': None})": "expected the data of a readout, with its type, got None",
     "Circuit.from_dict(c.to_dict() | {'K': '3'})": "K must be a whole number of at least 1, got '3'",
+    "c.connect('input', 'output', Dense(), sign=3)": "unknown sign 3, which is no text; known: mixed, nonneg",
+    "c.connect(3, 'output', Dense())": "unknown population 3, which is no text; known: input, output",
+    "c.connect(['input'], 'output', Dense())": "unknown population ['input'], which is no text; known: input, output",
+    "c.with_rules({3: GEVB()})": "unknown group 3, which is no text; known: none",
+    "c.group([3])": "unknown group [3], which is no text; known: none",
+    "c.with_sharing({'input->output': 'untied'})": "with_sharing: expected 'tied' or 'untied', for all groups betw",
+    "c.with_sharing(3)": "with_sharing: expected 'tied' or 'untied', for all groups between vector units, got 3; ",
+    "c.check(vectorization='causal')": "unknown vectorization 'causal'; known: group, temporal, temporal:causal, tempo",
+    "c.check(vectorization='replay')": "; that order of time bins is temporal:replay",
+    "c.check(vectorization='group:causal')": "an order of time bins is for 'temporal', as in temporal:causal",
+    "c.check(vectorization='temporal:')": "unknown order of time bins ''; known: causal, replay",
+    "OneHot(10, 3)": "unknown loss for OneHot 3, which is no text; known: cross_entropy, logistic, squared",
+    "Binary(10, 3)": "unknown loss for Binary 3, which is no text; known: logistic, squared",
+    "ExternalGate(source=None)": "ExternalGate.source must be a printable, non-empty text without '/', other than '.'",
+    "ExternalGate(source='')": "ExternalGate.source must be a printable, non-empty text without '/', other than '.'",
+    "circuits.load(3)": "unknown circuit 3, which is no text; known: cifar10-conv, cifar10-fc",
+    "circuits.load('digits-fc', sign=3)": "unknown sign 3, which is no text; known: mixed, nonnegative, nonpositive",
+    "circuits.load('digits-fc', wdths=3)": "unknown option of circuit 'digits-fc' 'wdths'; did you mean 'widths'?",
+    "circuits.load('digits-fc', widths=3)": "its options and what they are by default: sign='nonnegative', rule=None, ",
+    "SGD('x')": "optimizer: lr must be a finite number, got 'x'",
+    "Adam(float('nan'))": "optimizer: lr must be a finite number, got nan",
+    "SGD(0.1, groups=3)": "optimizer: groups must be options by group, as {'f1->output': {'lr': 0.01}}, got 3",
+    "SGD(0.1, groups={'a': 3})": "groups must be options by group, as {'f1->output': {'lr': 0.01}}, got {'a': 3}",
+    "SGD(0.1, groups={'a': {'lr': None}})": "optimizer for 'a': lr must be a finite number, got None",
     "Circuit.from_dict(c.to_dict() | {'groups': 3})": "circuit data are incomplete or malformed: TypeError",
 }
 
@@ -42,6 +66,10 @@ ACCEPTED = {
     "c.population('f1', [4, ...]).shape_open": "True",
     "Circuit([1, 4, 4], OneHot(3)).inputs": "(1, 4, 4)",
     "Circuit(np.int64(7), OneHot(3)).inputs": "(7,)",
+    "vectorization_named('temporal:causal')": "Temporal(order='causal')",
+    "vectorization_named('temporal:replay') == vectorization_named('temporal')": "True",
+    "Simulator(circuits.load('digits-fc', gate=FirstBinGate(), readout=OneHot(10, 'squared')), "
+    "vectorization='temporal:causal').presentations": "1",
 }
 
 
@@ -51,6 +79,7 @@ def run(expressions: list[str], folder: Path) -> dict[str, str]:
 import json
 import numpy as np
 from neurosim import *
+from neurosim.vectorization import vectorization_named
 said = {{}}
 for expression in {expressions}:
     c = Circuit((1, 4, 4), OneHot(3))

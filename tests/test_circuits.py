@@ -27,7 +27,7 @@ from neurosim import (
 )
 from neurosim.circuits import available_circuits, load
 from neurosim.circuits.paper import network
-from neurosim.errors import CircuitError, UnknownNameError
+from neurosim.errors import NeurosimError, UnknownNameError
 
 #: circuit -> inputs, populations with gates and their shapes, and the weight of every group (first layer: times K)
 TABLES = {
@@ -257,7 +257,7 @@ def test_each_call_builds_a_circuit_of_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "text"),
     [
-        ("mnist-fc", {"width": (4,)}, "circuit 'mnist-fc': .* unexpected keyword argument 'width'"),
+        ("mnist-fc", {"width": (4,)}, "option of circuit 'mnist-fc' 'width'; did you mean 'widths'. Known: .*readout"),
         ("mnist-fc", {"widths": (5,)}, "population 'fc1': SignGate pairs .* odd number .* 5; use 6"),
         ("cifar10-conv", {"channels": (4, 4)}, r"channels: the network has three spatial populations, got \(4, 4\)"),
         ("cifar10-lc", {"channels": (4, 4, 4, 4)}, r"channels: .* three spatial populations, got \(4, 4, 4, 4\)"),
@@ -265,7 +265,7 @@ def test_each_call_builds_a_circuit_of_its_own(name: str) -> None:
     ],
 )
 def test_options_that_do_not_fit_are_refused(name: str, options: dict, text: str) -> None:
-    with pytest.raises(CircuitError, match=text):
+    with pytest.raises(NeurosimError, match=text):
         load(name, **options)
 
 
