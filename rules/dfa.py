@@ -39,6 +39,11 @@ class DFA(PlasticityRule):
     uses its first rows, in the order of its units ``(channels, height, width)``. So a larger network keeps the rows of
     a smaller one. Readable and settable as ``sim.feedback["dfa/POPULATION/D"]``, ``(output units, *units)``.
 
+    With one vector output unit ``c_i = D_i`` is the same for all examples, so that the update of a unit's weights and
+    bias is GEVB's times the constant ``D_i``: with limits (0, 1) DFA is GEVB with a fixed rate of its own for every
+    unit, and with an optimizer that does not depend on the scale of updates, such as Adam, it is GEVB. Where positions
+    share weights (convolution), the constants differ between positions and so weigh what is summed.
+
     Args:
         limits: the entries are uniform on ``[low, high)``: (-1, 1) for mixed-sign networks, (0, 1) for nonnegative
             ones (reference 18). Not normalized.
