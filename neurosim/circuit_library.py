@@ -8,7 +8,7 @@ from typing import Any
 
 from neurosim.circuit import Circuit
 from neurosim.errors import CircuitError, UnknownNameError
-from neurosim.plugins import load_entry_points, not_callable
+from neurosim.plugins import left_out, load_entry_points, not_callable
 
 ENTRY_POINTS = "neurosim.circuits"
 
@@ -38,7 +38,7 @@ def load(name: str, **options: Any) -> Circuit:
     """
     circuits = available_circuits()
     if name not in tuple(circuits):  # a name may be anything, also what has no hash
-        raise UnknownNameError("circuit", name, circuits)
+        raise UnknownNameError("circuit", name, circuits, left_out(ENTRY_POINTS, not_callable))
     known = _options(circuits[name])
     for option in options:
         if known is not None and option not in known:

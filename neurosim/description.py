@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self, cast
 import attrs
 
 from neurosim.errors import CircuitError, UnknownNameError
-from neurosim.plugins import load_entry_points
+from neurosim.plugins import left_out, load_entry_points
 
 #: kind -> class name -> class
 _KNOWN: dict[str, dict[str, type[Description]]] = {}
@@ -69,8 +69,9 @@ class Description:
         if name not in _KNOWN[cls.kind] and cls.entry_points:
             load_entry_points(cls.entry_points)
         if name not in _KNOWN[cls.kind]:
+            hint = left_out(cls.entry_points) if cls.entry_points else ""
             raise UnknownNameError(
-                cls.kind, name, _KNOWN[cls.kind], "; import the module that defines it, if there is one"
+                cls.kind, name, _KNOWN[cls.kind], f"; import the module that defines it, if there is one{hint}"
             )
         member = _KNOWN[cls.kind][name]
         options = {key: _restored(value) for key, value in data.items() if key != "type"}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from neurosim.description import Description
 from neurosim.errors import CircuitError, UnknownNameError
-from neurosim.plugins import load_entry_points
+from neurosim.plugins import left_out, load_entry_points
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
@@ -178,7 +178,7 @@ def rule_named(name: str) -> PlasticityRule:
     """
     rules = available_rules()
     if name not in tuple(rules):  # a name may be anything, also what has no hash
-        raise UnknownNameError("rule", name, rules)
+        raise UnknownNameError("rule", name, rules, left_out(ENTRY_POINTS, _no_rule))
     try:
         return rules[name]()
     except TypeError as error:

@@ -44,6 +44,25 @@ def load_entry_points(group: str, refusal: Refusal = anything) -> dict[str, Any]
         >>> sorted(load_entry_points("neurosim.rules"))[:3]
         ['bp', 'dfa', 'fa']
     """
+    loaded, complaints = _loaded(group, refusal)
+    for complaint in complaints:
+        warnings.warn(f"{group}: {complaint}", PluginWarning, stacklevel=2)
+    return loaded
+
+
+def left_out(group: str, refusal: Refusal = anything) -> str:
+    """What to add to the error about a name of ``group`` that nothing has: it may be that of a plug-in left out.
+
+    Example:
+        >>> left_out("neurosim.rules")
+        ''
+    """
+    complaints = _loaded(group, refusal)[1]
+    return f"; of the plug-ins of other packages, {'; '.join(complaints)}" if complaints else ""
+
+
+def _loaded(group: str, refusal: Refusal) -> tuple[dict[str, Any], list[str]]:
+    """What can be used, by name, and complaints about the rest."""
     loaded: dict[str, Any] = {}
     entries, complaints = _unambiguous(group)
     for entry in entries:
@@ -57,9 +76,7 @@ def load_entry_points(group: str, refusal: Refusal = anything) -> dict[str, Any]
             loaded[entry.name] = found
         else:
             complaints.append(f"plug-in {_introduced(entry)} is left out: {reason}")
-    for complaint in complaints:
-        warnings.warn(f"{group}: {complaint}", PluginWarning, stacklevel=2)
-    return loaded
+    return loaded, complaints
 
 
 def _unambiguous(group: str) -> tuple[list[EntryPoint], list[str]]:

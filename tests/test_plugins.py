@@ -13,10 +13,11 @@ import pytest
 from attrs import field, frozen
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, circuits
-from neurosim.datasets import available_datasets
+from neurosim.datasets import available_datasets, load_dataset
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.plasticity import CreditForm, PlasticityRule, available_rules, rule_named
 from neurosim.plugins import PluginWarning, load_entry_points
+from neurosim.rule_words import rule_from_words
 
 
 @frozen
@@ -100,6 +101,37 @@ def test_a_broken_plugin_is_named_and_hides_no_other(error: str, monkeypatch: py
     assert installed["bp"] is BP
     with pytest.warns(PluginWarning):
         assert rule_named("gevb") == GEVB()
+
+
+WORDS = "plug-in 'broken' of other-package (other:it) could not be loaded: RuntimeError: needs a newer compiler"
+
+
+@pytest.mark.parametrize(
+    ("kind", "ask"),
+    [
+        ("rule", lambda: rule_named("broken")),
+        ("rule", lambda: rule_from_words("broken(gain=2)")),
+        ("rule", lambda: PlasticityRule.from_dict({"type": "Broken"})),
+        ("circuit", lambda: circuits.load("broken")),
+        ("dataset", lambda: load_dataset("broken")),
+    ],
+    ids=["rule", "rule in words", "rule in a file", "circuit", "dataset"],
+)
+def test_an_unknown_name_may_be_that_of_a_broken_plugin(
+    kind: str, ask: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in a warning alone, which may have been shown long before, or not at all."""
+    install(monkeypatch, entry("broken", refuses), entry("borrowed", lambda: Borrowed))
+    text = rf"unknown {kind} '[bB]roken'.*; of the plug-ins of other packages, .*{re.escape(WORDS)}"
+    with pytest.warns(PluginWarning), pytest.raises(UnknownNameError, match=text):
+        ask()
+
+
+def test_where_no_plugin_is_left_out_nothing_is_said_of_them() -> None:
+    for ask in (lambda: rule_named("gevbb"), lambda: circuits.load("fc"), lambda: load_dataset("digit")):
+        with pytest.raises(UnknownNameError) as caught:
+            ask()
+        assert "plug-in" not in str(caught.value)
 
 
 NO_RULES = {"a function": tiny, "an instance": Borrowed(), "another class": Circuit, "nothing": None}

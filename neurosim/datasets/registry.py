@@ -23,7 +23,7 @@ from neurosim.datasets.dataset import Dataset, Split
 from neurosim.datasets.hdf5 import SUFFIXES, read_dataset, save_dataset
 from neurosim.datasets.torchvision_source import download
 from neurosim.errors import DataError, UnknownNameError
-from neurosim.plugins import PluginWarning, load_entry_points, not_callable
+from neurosim.plugins import PluginWarning, left_out, load_entry_points, not_callable
 
 GROUP = "neurosim.datasets"
 ENVIRONMENT = "NEUROSIM_DATA"
@@ -83,7 +83,7 @@ def load_dataset(
     plugins = _plugins()
     if name in plugins:
         return _load_plugin(name, plugins[name], folder)
-    raise UnknownNameError("dataset", name, [*DATASETS, *plugins])
+    raise UnknownNameError("dataset", name, [*DATASETS, *plugins], left_out(GROUP, not_callable))
 
 
 def available_datasets() -> dict[str, str]:
