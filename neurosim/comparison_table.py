@@ -70,7 +70,7 @@ class Row:
     def mean_spread(self, group: str) -> tuple[float | None, ...]:
         """Of an untied group, mean over seeds, before training and after each epoch."""
         curves = zip(*self.spreads[group], strict=False)
-        return tuple(None if None in values else statistics.fmean(values) for values in curves)  # type: ignore[type-var]
+        return tuple(None if None in values else statistics.fmean(values) for values in curves)
 
 
 _HEAD = (
