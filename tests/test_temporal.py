@@ -130,22 +130,32 @@ def test_group_and_temporal_give_the_same_step(connectivity: str, gate: str, rea
     assert seen >= 7
 
 
-@pytest.mark.parametrize("rule", ["gevb", "bp", "dfa", "hebbian"])
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("gate", GATES)
 @pytest.mark.parametrize("connectivity", CONNECTIVITIES)
 def test_float32(connectivity: str, gate: str, rule: str) -> None:
-    c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
+    """Updates within 1e-5 of their largest entry, with every gate open on the same side."""
+    # wide noise: where it is narrow, the difference of two losses has no more digits than that
+    chosen = NodePerturbation(sigma=0.5) if rule == "node perturbation" else RULES[rule]
+    c = circuit(chosen, GATES[gate], READOUTS["squared"], connectivity)
     group, temporal = (simulator.probe(*batch_for(c, 5)) for simulator in pair(c, "float32"))
+    gates = zip(group.activity.gates.items(), temporal.activity.gates.values(), strict=True)
+    flipped = {name: int((one != other).sum()) for (name, one), other in gates}
+    assert not any(flipped.values()), f"gates at their threshold: {flipped}; choose another seed"
     assert furthest(group.updates, temporal.updates) <= 1e-5
 
 
-LONG = [("dense", rule) for rule in RULES] + [
-    (space, rule) for space in ("convolutional", "local") for rule in ("gevb", "bp")
+#: every gate and rule where a step is cheap; in space, where connectivity is all that differs, a choice of both
+LONG = [
+    (connectivity, gate, rule)
+    for connectivity in CONNECTIVITIES
+    for gate in GATES
+    for rule in RULES
+    if connectivity == "dense" or rule in ("gevb", "bp") or gate == "sign"
 ]
 
 
-@pytest.mark.parametrize(("connectivity", "rule"), LONG)
-@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize(("connectivity", "gate", "rule"), LONG)
 def test_the_same_weights_after_fifty_steps(connectivity: str, gate: str, rule: str) -> None:
     c = circuit(RULES[rule], GATES[gate], READOUTS["logistic"], connectivity)
     group, temporal = pair(c, optimizer=SGD(0.01))
