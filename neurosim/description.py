@@ -99,7 +99,7 @@ def plain_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> No
 
 def is_number(value: Any) -> bool:
     """A finite real number; True and False are none."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
 
 
 def positive(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

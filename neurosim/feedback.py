@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from attrs import field, frozen, validators
@@ -47,7 +47,7 @@ class Feedback(Description):
         raise NotImplementedError(f"{type(self).__name__} must define effective(weight, constants)")
 
 
-def _initializer_or_none(instance: FixedRandom, attribute: object, value: object) -> None:
+def _initializer_or_none(instance: Any, attribute: object, value: Any) -> None:
     if value is not None and not isinstance(value, Initializer):
         raise CircuitError(f"FixedRandom.init must be an initializer such as He(), or None, got {value!r}{slip(value)}")
 

@@ -8,6 +8,7 @@ relaxed completely after every step, is the tied one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -149,7 +150,7 @@ class NoiseRelaxation(WeightRelaxation):
 
         By so much :func:`spread` falls. In a convolution an upper bound, elsewhere exact.
         """
-        return round((1.0 - (2.0 * self.rate - self.rate**2) / fan_in) ** (self.presentations / 2.0), 3)
+        return round(math.pow(1.0 - (2.0 * self.rate - self.rate**2) / fan_in, self.presentations / 2.0), 3)
 
     def relax(self, weight: Tensor, connectivity: Connectivity, pre: Shape, signs: Signs) -> None:
         components, channels = weight.shape[:2]

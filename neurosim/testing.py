@@ -187,9 +187,9 @@ def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
             before, after = (_factor(simulator, each, population.name, rule) for each in (seen, changed))
             assert torch.equal(before, after), f"the credit at '{population.name}' depends on {signal.value}"
         if signal is Signal.ERROR:
-            before, after = (_hidden_updates(simulator, each) for each in (seen, changed))
-            for name, update in before.items():
-                assert torch.equal(update, after[name]), f"the update of '{name}' depends on {signal.value}"
+            shown, other = (_hidden_updates(simulator, each) for each in (seen, changed))
+            for name, update in shown.items():
+                assert torch.equal(update, other[name]), f"the update of '{name}' depends on {signal.value}"
 
 
 def its_circuit_is_saved_and_read_back(rule: PlasticityRule, circuit: str) -> None:
