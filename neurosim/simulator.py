@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Literal
+from weakref import WeakSet
 
 import torch
 from attrs import evolve
@@ -110,6 +111,7 @@ class Simulator:
         self.optimizer = optimizer or Adam()
         self._dtype, self._matmul_dtype = PRECISIONS[precision]
         self._steps = 0
+        self._probed: WeakSet[Step] = WeakSet()
         self._connect(CircuitTensors.draw(self.circuit, self.seed, self.device, self._dtype))
 
     def __repr__(self) -> str:
@@ -175,6 +177,7 @@ class Simulator:
         self._updates.advance(step.credits)
         self._steps += 1
         step.release()
+        self._outdate_probes()
         return step
 
     def spread(self) -> dict[str, float]:
@@ -185,11 +188,18 @@ class Simulator:
     def probe(self, images: Tensor, labels: Tensor) -> Step:
         """The step that :meth:`learn` would make, everything kept and nothing changed.
 
-        Its :meth:`~neurosim.step.Step.credit` answers for every population and any rule.
+        Its :meth:`~neurosim.step.Step.credit` answers for every population and any rule, until the weights change.
         """
         updates = {name: torch.empty_like(parameter) for name, parameter in self._parameters.items()}
         keep = everything(self.circuit)
-        return self._seen_in_full(self._step(images, labels, keep, updates), images, keep)
+        step = self._seen_in_full(self._step(images, labels, keep, updates), images, keep)
+        self._probed.add(step)
+        return step
+
+    def _outdate_probes(self) -> None:
+        for step in self._probed:
+            step.outdate()
+        self._probed.clear()
 
     def _seen_in_full(self, step: Step, images: Tensor, keep: Keep) -> Step:
         """The step with everything kept; in time nothing is left of a bin, and it takes presentations of its own."""
@@ -304,6 +314,7 @@ class Simulator:
             self.weights.check_sign(name, state[f"weights/{name}"])
         restore(state, own | {_STEPS: steps}, self._parameters, self._torch_optimizer)
         self._steps = int(steps)
+        self._outdate_probes()
 
     def to(self, device: torch.device | str) -> Simulator:
         """Move everything to another device, the optimizer's state included; where that fails, nothing has moved."""

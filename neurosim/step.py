@@ -18,7 +18,7 @@ from neurosim.populations import Population
 from neurosim.synapses import Synapses, project_on_components
 
 
-@define(repr=False)
+@define(repr=False, eq=False)
 class Step:
     """What one presentation of a batch led to.
 
@@ -51,6 +51,10 @@ class Step:
         """Let go of everything that was kept for the updates; the weights have changed since."""
         self.activity = Activity(output=self.output)
         self.credits.release()
+        self.outdate()
+
+    def outdate(self) -> None:
+        """From now on compute no more credit: the weights are no longer those of the step."""
         self._applied = True
 
     def credit(self, population: str, rule: PlasticityRule | None = None) -> Tensor:

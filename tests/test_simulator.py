@@ -263,6 +263,20 @@ def test_credit_by_name(simulator: Simulator) -> None:
         learned.credit("fc1", BP())
 
 
+@pytest.mark.parametrize("vectorization", ["group", "temporal"])
+@pytest.mark.parametrize("change", ["learn", "load_state_dict"])
+def test_a_probe_gives_no_credit_of_other_weights(vectorization: str, change: str) -> None:
+    simulator = Simulator(network(INPUTS, [], [6, 6], rule=BP()), vectorization=vectorization, optimizer=SGD(0.5))
+    data = batch_for(simulator.circuit, 4)
+    state = simulator.state_dict()
+    asked, late = simulator.probe(*data), simulator.probe(*data)
+    before = asked.credit("fc1").clone()
+    simulator.learn(*data) if change == "learn" else simulator.load_state_dict(state)
+    assert torch.equal(asked.credit("fc1"), before)
+    with pytest.raises(SimulationError, match=r"its weights have changed since; use probe\(images, labels\).credit"):
+        late.credit("fc1", GEVB())
+
+
 def test_credit_of_a_frozen_population() -> None:
     circuit = network(INPUTS, [], [6, 6]).with_rules({"fc1->fc2": None})
     step = Simulator(circuit).probe(*batch_for(circuit, 4))
