@@ -46,6 +46,7 @@ PICTURES = (
     Picture("alignment", "alignment", ("digits-gevb.h5", "digits-dfa.h5")),
     Picture("learning-curves", "learning-curves", ("digits-gevb.h5", "digits-dfa.h5")),
     Picture("width-theory", "width-theory", ("width_theory.json",)),
+    Picture("comparison", "comparison", ("comparison-mnist.json",)),
     Picture("scaling", "scaling", ("scaling.json",)),
     Picture("credits", "credits", ("digits-gevb.h5",)),
     Picture("credits-dfa", "credits", ("digits-dfa.h5",)),

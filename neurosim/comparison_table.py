@@ -183,3 +183,22 @@ def as_data(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
             attrs.asdict(row) | {"mean_test_error_percent": row.mean, "std_test_error_percent": row.std} for row in rows
         ]
     }
+
+
+def rows_from(data: Mapping[str, Any]) -> list[Row]:
+    """The rows of :func:`as_data`, read back from JSON.
+
+    Raises:
+        KeyError, TypeError: other data.
+    """
+    return [_row_from(dict(row)) for row in data["rows"]]
+
+
+def _row_from(row: dict[str, Any]) -> Row:
+    for derived in ("mean_test_error_percent", "std_test_error_percent"):
+        del row[derived]
+    row["cost"] = StepCost(**row["cost"])
+    row["code_errors"] = tuple(CodeErrors(**one | {"bits": tuple(one["bits"])}) for one in row["code_errors"])
+    row["spreads"] = {group: tuple(map(tuple, curves)) for group, curves in row["spreads"].items()}
+    row["curves"] = tuple(map(tuple, row["curves"]))
+    return Row(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})

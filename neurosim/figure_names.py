@@ -15,6 +15,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "alignment": "alignment angles of any runs, as in Figures 2 and 6",
     "learning-curves": "learning curves of any runs, as in Figures 4 and 5",
     "width-theory": "Eq. 15 against measurement, from the JSON file of examples/width_theory.py",
+    "comparison": "errors and costs of a circuit's settings, from the comparison.json of `neurosim compare`",
     "scaling": "time and memory of a step over components and classes, from benchmarks/scaling.py",
     "credits": "credit of a run's rule beside the exact credit, before and after training",
     "weights": "weights of a run before and after training",
@@ -28,6 +29,7 @@ REPRESENTED = ("figure-3a", "figure-3b")
 #: those drawn from numbers alone, and what writes these
 WRITTEN_BY: Mapping[str, str] = {
     "width-theory": "python examples/width_theory.py --json FILE.json",
+    "comparison": "neurosim compare",
     "scaling": "python benchmarks/scaling.py --out FILE.json",
 }
 

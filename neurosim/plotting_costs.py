@@ -1,4 +1,4 @@
-"""Figures of what steps cost, from JSON files of numbers: sweeps over sizes."""
+"""Figures of what steps cost, from JSON files of numbers: comparisons of settings, sweeps over sizes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neurosim.comparison_table import rows_from
 from neurosim.errors import DataError
 from neurosim.series_numbers import read_json
 
 _SIZES = {"components": "components K", "classes": "classes"}
 #: what was measured -> label of the axis, factor to its unit
 _QUANTITIES = {"seconds": ("processor ms / step", 1e3), "memory": ("MiB / step", 2.0**-20)}
+
+
+def plot_comparison(paths: Sequence[Path]) -> Any:
+    """Errors and costs of a circuit's settings.
+
+    Args:
+        paths: one ``comparison.json`` of ``neurosim compare``.
+
+    Raises:
+        DataError: more than one file, or one with other content.
+    """
+    from neurosim.figures.comparison import draw_comparison
+
+    data = read_json(_only("comparison", paths))
+    try:
+        rows = rows_from(data)
+        about = f"{data['dataset']}, {data['epochs']} epochs, seeds {', '.join(map(str, data['seeds']))}"
+        ax = draw_comparison(rows)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{paths[0]}: expected the comparison.json of a folder of `neurosim compare`; found something else: "
+            f"{error!r}"
+        ) from error
+    ax.set_title(about, fontsize=9, loc="left", pad=22)
+    return ax.figure
 
 
 def plot_scaling(paths: Sequence[Path]) -> Any:
@@ -23,10 +49,9 @@ def plot_scaling(paths: Sequence[Path]) -> Any:
     Raises:
         DataError: more than one file, or one with other content.
     """
-    if len(paths) != 1:
-        raise DataError(f"'scaling' is a figure of one file, found {len(paths)}")
+    data = read_json(_only("scaling", paths))
     try:
-        return lay_out_scaling(read_json(paths[0])["sweeps"])
+        return lay_out_scaling(data["sweeps"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(
             f"{paths[0]}: expected the numbers of `python benchmarks/scaling.py --out FILE`; found something else: "
@@ -59,3 +84,9 @@ def _values(sizes: Mapping[str, Any], name: str, quantity: str, scale: float) ->
     rows = [value if isinstance(value, list) else [float("nan") if value is None else value] for value in found]
     longest = max(map(len, rows))
     return [[scale * each for each in row] + [float("nan")] * (longest - len(row)) for row in rows]
+
+
+def _only(figure: str, paths: Sequence[Path]) -> Path:
+    if len(paths) != 1:
+        raise DataError(f"'{figure}' is a figure of one file, found {len(paths)}")
+    return paths[0]

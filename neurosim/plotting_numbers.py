@@ -11,7 +11,7 @@ import numpy as np
 
 from neurosim.errors import DataError
 from neurosim.plotting import SERIES, lay_out
-from neurosim.plotting_costs import plot_scaling
+from neurosim.plotting_costs import plot_comparison, plot_scaling
 from neurosim.series_numbers import read_json, read_series
 
 #: drawn of the settings of a width theory file, where they are there
@@ -59,5 +59,6 @@ def _series_figure(name: str, paths: Sequence[Path]) -> Any:
 FROM_NUMBERS: Mapping[str, Callable[[Sequence[Path]], Any]] = {
     **{name: partial(_series_figure, name) for name in SERIES},
     "width-theory": plot_width_theory,
+    "comparison": plot_comparison,
     "scaling": plot_scaling,
 }

@@ -8,18 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurosim.analysis.code_errors import CodeErrors
 from neurosim.cli import app
 from neurosim.cli_plot import from_numbers, from_runs
+from neurosim.comparison_table import Row, as_data, rows_from
 from neurosim.errors import DataError
 from neurosim.experiment import ConfigError
 from neurosim.figure_names import DESCRIPTIONS
 from neurosim.paper_figures import PAPER_FIGURES
 from neurosim.plotting import lay_out
-from neurosim.plotting_costs import plot_scaling
+from neurosim.plotting_costs import plot_comparison, plot_scaling
 from neurosim.plotting_numbers import FROM_NUMBERS, plot_width_theory
 from neurosim.plotting_series import Options
 from neurosim.published import published_experiments
 from neurosim.series_numbers import ANGLES, CURVES, Angles, Curves, as_plain, read_series
+from neurosim.step_costs import StepCost
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -174,6 +177,25 @@ def test_damaged_numbers(tmp_path, kind, change):
     (tmp_path / "a.json").write_text(json.dumps(data))
     with pytest.raises(DataError, match="a.json: not the numbers that `neurosim plot --numbers` writes"):
         read_series([tmp_path / "a.json"], kind)
+
+
+def test_a_comparison_is_read_back_and_drawn(tmp_path):
+    cost, errors = StepCost(0.01, 0.02, 2**20), (CodeErrors((0.1, 0.2), 0.25, None),)
+    rows = [
+        Row("tied", 10, 1, (0, 1), ((9.0, 8.0), (7.5, 7.0)), cost, (0.0, 0.0)),
+        Row("untied", 10, 1, (0,), ((6.0, 5.0),), cost, (0.3,), "fc1->fc2", "", errors, True, {"a->b": ((0.0, None),)}),
+        Row("4 bits", 4, 1, (), (), cost, incomparable="K = 4", failures=("seed 0: no",)),
+    ]
+    path = tmp_path / "comparison.json"
+    path.write_text(json.dumps(as_data(rows, {"dataset": "digits", "epochs": 2, "seeds": [0, 1]})))
+    assert rows_from(json.loads(path.read_text())) == rows
+    (ax,) = plot_comparison([path]).axes
+    assert ax.get_title("left") == "digits, 2 epochs, seeds 0, 1"
+    assert [each.get_text() for each in ax.get_yticklabels()] == ["tied", "untied", "4 bits"]
+    assert list(ax.child_axes[0].lines[0].get_xdata()) == [8.0, 7.0]  # last epochs of both seeds
+    path.write_text('{"rows": [{}]}')
+    with pytest.raises(DataError, match="comparison.json: expected the comparison.json of a folder of `neurosim compa"):
+        plot_comparison([path])
 
 
 def test_scaling_draws_the_medians_of_the_file():
