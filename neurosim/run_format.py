@@ -206,8 +206,8 @@ def _fill_value(series: Series) -> float | None:
 def copy_rows(source: Path, target: Path, rows: Mapping[str, int]) -> None:
     """Copy the first rows of each series from one run file into the new structure of another."""
     with h5py.File(source, "r") as old, h5py.File(target, "r+") as new:
-        for name, count in rows.items():
-            before, after = old[name], new[name]
+        for name in (name for name, count in rows.items() if count):  # one that is new has no rows to copy
+            count, before, after = rows[name], old[name], new[name]
             block = max(1, COPY_BYTES // max(1, before.nbytes // max(1, len(before))))
             for start in range(0, count, block):
                 after[start : min(start + block, count)] = before[start : min(start + block, count)]

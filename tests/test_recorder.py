@@ -299,6 +299,14 @@ def test_resuming_continues_the_series(tmp_path: Path, at: int) -> None:
     assert Run(path).recorded("fc1->fc2").steps.tolist() == list(range(0, 16, 2))
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_recorder_may_join_a_run_that_is_resumed(tmp_path: Path, more: int) -> None:
+    path = tmp_path / "run.h5"
+    train(simulator_of(), path, epochs=1)
+    train(simulator_of(), path, *watching(), epochs=1 + more, resume=True)
+    assert Run(path).epoch == 1 + more and Run(path).recorded("fc1").steps.tolist() == [6] * more
+
+
 def test_a_killed_process_leaves_what_was_committed(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; import test_recorder as t; "
