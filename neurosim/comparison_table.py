@@ -114,7 +114,10 @@ def _spread_lines(rows: Sequence[Row]) -> list[str]:
     if not curves:
         return []
     last = max(map(len, curves.values())) - 1
-    epochs = sorted({round(last * part / (_SHOWN - 1)) for part in range(_SHOWN)})
+    known = [
+        epoch for epoch in range(last + 1) if any(values[epoch : epoch + 1] != (None,) for values in curves.values())
+    ]
+    epochs = sorted({known[round((len(known) - 1) * part / (_SHOWN - 1))] for part in range(_SHOWN)})
     body = [
         (setting, group, *(_spread_text(curve[epoch] if epoch < len(curve) else None) for epoch in epochs))
         for (setting, group), curve in curves.items()

@@ -57,16 +57,14 @@ def spread_by_epoch(path: Path) -> dict[str, tuple[float | None, ...]]:
     """Of every untied group, from before training to the last epoch; None for epochs at which nothing was recorded.
 
     Args:
-        path: of a run with a :class:`SpreadRecorder`; without one, or without untied groups, nothing is found.
+        path: of a run. Where no :class:`SpreadRecorder` was there, its checkpoints have the spread of their epochs.
     """
     run = Run(path)
-    prefix = f"{_TABLE}/"
-    names = [name for name in run.series_names if name.startswith(prefix) and name != f"{prefix}epoch"]
-    if not names:
-        return {}
-    places = {int(epoch): place for place, epoch in enumerate(run.series(f"{prefix}epoch"))}
-    found = {name.removeprefix(prefix): run.series(name).tolist() for name in names}
-    return {
-        group: tuple(values[places[epoch]] if epoch in places else None for epoch in range(run.epoch + 1))
-        for group, values in found.items()
-    }
+    table, prefix = run.spread, f"{_TABLE}/"
+    epochs = run.checkpoints["epoch"].tolist()
+    found = {str(group): dict(zip(epochs, table[group].tolist(), strict=False)) for group in table}
+    if f"{prefix}epoch" in run.series_names:
+        epochs = run.series(f"{prefix}epoch").tolist()
+        for group, values in found.items():
+            values |= dict(zip(epochs, run.series(f"{prefix}{group}").tolist(), strict=True))
+    return {group: tuple(map(values.get, range(run.epoch + 1))) for group, values in found.items()}
