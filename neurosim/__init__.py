@@ -38,7 +38,14 @@ if TYPE_CHECKING:
     from neurosim.relaxation import NoiseRelaxation as NoiseRelaxation
     from neurosim.relaxation import Relaxation as Relaxation
     from neurosim.rules import BP as BP
+    from neurosim.rules import DFA as DFA
+    from neurosim.rules import FA as FA
     from neurosim.rules import GEVB as GEVB
+    from neurosim.rules import Kickback as Kickback
+    from neurosim.rules import LocalError as LocalError
+    from neurosim.rules import NodePerturbation as NodePerturbation
+    from neurosim.rules import SignSymmetric as SignSymmetric
+    from neurosim.rules import ThreeFactorHebbian as ThreeFactorHebbian
     from neurosim.run_file import Run as Run
     from neurosim.simulator import Simulator as Simulator
     from neurosim.training import Trainer as Trainer
@@ -56,7 +63,8 @@ _HOME = {
     **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),
     **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot"], "readout"),
     **dict.fromkeys(["NoiseRelaxation", "Relaxation"], "relaxation"),
-    **dict.fromkeys(["BP", "GEVB"], "rules"),
+    **dict.fromkeys(["BP", "DFA", "FA", "GEVB", "Kickback", "LocalError"], "rules"),
+    **dict.fromkeys(["NodePerturbation", "SignSymmetric", "ThreeFactorHebbian"], "rules"),
     "Recorder": "recorder",
     "Run": "run_file",
     "RunRecorder": "recording",

@@ -114,6 +114,14 @@ class Simulator:
         self._probed: WeakSet[Step] = WeakSet()
         self._connect(CircuitTensors.draw(self.circuit, self.seed, self.device, self._dtype))
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in ("weights", "biases", "gates", "feedback") and not isinstance(value, NamedTensors):
+            raise SimulationError(
+                f"{name}: expected single tensors to be set, as in simulator.{name}[NAME] = tensor, got a "
+                f"{type(value).__name__} for all of them"
+            )
+        super().__setattr__(name, value)
+
     def __repr__(self) -> str:
         return f"<Simulator: {self.circuit!r} on {self.device}, {self.precision}, seed {self.seed}>"
 

@@ -91,7 +91,7 @@ class Step:
             )
         credit = self.credits.of(population, rule)
         if credit is not None:
-            return credit
+            return credit.clone()  # it may be a view of feedback weights
         return self.error.new_ones(()).expand(len(self.error), *self.circuit.populations[population].shape)
 
 

@@ -9,7 +9,7 @@ import torch
 from small_circuits import batch_for, readouts_for, scatter_biases, small, with_rule
 from torch import Tensor
 
-from neurosim import BP, GEVB, SGD, Adam, Circuit, Dense, HalfNormal, OneHot, SignGate, Simulator
+from neurosim import BP, DFA, GEVB, SGD, Adam, Circuit, Dense, HalfNormal, OneHot, SignGate, Simulator
 from neurosim.circuits import available_circuits
 from neurosim.circuits.paper import network
 from neurosim.errors import SimulationError, UnknownNameError
@@ -261,6 +261,23 @@ def test_credit_by_name(simulator: Simulator) -> None:
     assert torch.equal(learned.credit("fc1"), step.credit("fc1"))
     with pytest.raises(SimulationError, match=r"its weights have changed since; use probe\(images, labels\).credit"):
         learned.credit("fc1", BP())
+
+
+def test_tensors_are_set_one_by_one(simulator: Simulator) -> None:
+    before = simulator.weights
+    with pytest.raises(SimulationError, match=r"weights: expected single tensors to be set, as in simulator.weights\["):
+        simulator.weights = {}
+    assert simulator.weights is before
+
+
+def test_credit_is_a_copy_of_feedback() -> None:
+    circuit = network(INPUTS, [], [6, 6], rule=DFA(), conventional=True)
+    simulator = Simulator(circuit)
+    credit = simulator.learn(*batch_for(circuit, 4)).credit("fc1")
+    before = credit.clone()
+    for name, matrix in simulator.feedback.items():
+        simulator.feedback[name] = -3 * matrix
+    assert torch.equal(credit, before)
 
 
 @pytest.mark.parametrize("vectorization", ["group", "temporal"])
