@@ -6,7 +6,8 @@
 
 A picture is one `neurosim plot` command; to add one, add a line to PICTURES and to gallery.md. The other files under
 results/ come from `neurosim plot figure-4 reproduction --numbers results/figure-4.json` (2, 5 and 6 alike), where
-`reproduction` is a folder of `neurosim reproduce --checkpoints all`, and from `examples/width_theory.py --json`.
+`reproduction` is a folder of `neurosim reproduce --checkpoints all`, from `examples/width_theory.py --json`,
+`benchmarks/cluster_quality.py`, `benchmarks/scaling.py` and `neurosim compare`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from neurosim.cli_plot import from_numbers, from_runs, save
+from neurosim.cli_plot import from_numbers, from_represented, from_runs, save
+from neurosim.figure_names import REPRESENTED
 from neurosim.plotting_series import Options
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,6 +42,8 @@ class Picture:
 
 PICTURES = (
     Picture("figure-2", "figure-2", ("figure-2.json",)),
+    Picture("figure-3a", "figure-3a", ("cluster-quality.h5",)),
+    Picture("figure-3b", "figure-3b", ("cluster-quality.h5",)),
     Picture("figure-4", "figure-4", ("figure-4.json",)),
     Picture("figure-5", "figure-5", ("figure-5.json",)),
     Picture("figure-6", "figure-6", ("figure-6.json",)),
@@ -64,6 +68,8 @@ def make(folder: Path = FOLDER, results: Path = RESULTS) -> list[Path]:
         files = [results / name for name in picture.files]
         if files[0].suffix == ".json":
             drawn = from_numbers(picture.figure, files)
+        elif picture.figure in REPRESENTED:
+            drawn = from_represented(picture.figure, files, Options())
         else:
             drawn = from_runs(picture.figure, files, Options())
         made.append(folder / f"{picture.name}.png")
