@@ -204,4 +204,5 @@ def _row_from(row: dict[str, Any]) -> Row:
     row["code_errors"] = tuple(CodeErrors(**one | {"bits": tuple(one["bits"])}) for one in row["code_errors"])
     row["spreads"] = {group: tuple(map(tuple, curves)) for group, curves in row["spreads"].items()}
     row["curves"] = tuple(map(tuple, row["curves"]))
-    return Row(**{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()})
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+    return Row(**values)
