@@ -32,6 +32,7 @@ _VECTORIZATION = "How the K components run: 'group', 'temporal', 'temporal:causa
 _RECORD = "TARGET:VARIABLE,VARIABLE to record while training, as in fc1:activity,credit. May be repeated."
 _ALIGNMENT = "Measure the rule beside the gradient at every checkpoint. [default: no-alignment]"
 _RESUME = "Continue the run in an existing file, which remembers all settings; --epochs may be raised."
+_EXAMPLES = "The first so many training images. [default: 128, or all where there are fewer]"
 _EARLY = "Stop where a checkpoint finds no mistake on the training set. [default: early-stop]"
 
 
@@ -188,7 +189,7 @@ def align(
     rule: Annotated[
         str | None, typer.Option(help="Whose credit. [default: the rule that each layer learned by]")
     ] = None,
-    examples: Annotated[int, typer.Option(min=1, help="The first so many training images.")] = 128,
+    examples: Annotated[int | None, typer.Option(min=1, help=_EXAMPLES)] = None,
     measure: Annotated[
         list[str] | None, typer.Option(help="'angle', 'r' or 'signs'. May be repeated. [default: angle]")
     ] = None,
@@ -219,7 +220,7 @@ def align(
         measured[str(path)] = to_plain(found)
         if not as_json:
             what = "" if measure else "degrees between "
-            print(f"{path}: {what}the credit of {named or 'each rule'} and of BP, {examples} examples")
+            print(f"{path}: {what}the credit of {named or 'each rule'} and of BP, {found[0].examples} examples")
             print(as_text(found))
     if as_json:
         print(json.dumps(measured, indent=1))

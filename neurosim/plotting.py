@@ -75,14 +75,14 @@ def plot_weights(runs: Sequence[Run], options: Options) -> Any:
 
 def plot_updates(runs: Sequence[Run], options: Options) -> Any:
     """Histograms of the updates that the first 128 training images would make to the last weights."""
-    from neurosim.analysis.run_alignment import EXAMPLES, first_examples, put_back, simulator_of
+    from neurosim.analysis.run_alignment import first_examples, put_back, simulator_of
     from neurosim.figures.style import panels
     from neurosim.figures.update_histogram import draw_update_histogram
 
     run = _only(runs, "updates")
     if not run.kept_epochs:
         raise without_checkpoints(run)
-    images, labels = first_examples(run, EXAMPLES, options.data_dir, options.dataset)
+    images, labels = first_examples(run, None, options.data_dir, options.dataset)
     simulator = simulator_of(run)
     put_back(simulator, run)
     updates = simulator.probe(images, labels).updates
@@ -97,13 +97,13 @@ def plot_updates(runs: Sequence[Run], options: Options) -> Any:
 def plot_credits(runs: Sequence[Run], options: Options) -> Any:
     """Histograms of each hidden population's credit on the first 128 training images beside BP's, first and last."""
     from neurosim.analysis.credit_distribution import credit_distribution
-    from neurosim.analysis.run_alignment import EXAMPLES, first_examples, put_back, simulator_of
+    from neurosim.analysis.run_alignment import first_examples, put_back, simulator_of
     from neurosim.figures.style import panels
 
     run = _only(runs, "credits")
     if len(run.kept_epochs) < 2 or run.kept_epochs[0] != 0:
         raise without_checkpoints(run)
-    images, labels = first_examples(run, EXAMPLES, options.data_dir, options.dataset)
+    images, labels = first_examples(run, None, options.data_dir, options.dataset)
     simulator, ends = simulator_of(run), (0, run.kept_epochs[-1])
     found = []
     for epoch in ends:

@@ -85,7 +85,14 @@ def test_resuming_continues_and_after_the_fact_agrees(tmp_path: Path, monkeypatc
         for name in table.columns.drop("epoch"):
             assert table[name].tolist() == pytest.approx([getattr(each, measure)[name] for each in found], abs=1e-9)
     assert [line.split()[0] for line in as_text(found).splitlines()].count("epoch") == 4
-    assert set(to_plain(found)[0]) == {"epoch", "degrees", "relative_std", "signs_per_example", "signs_per_batch"}
+    assert set(to_plain(found)[0]) == {
+        "epoch",
+        "examples",
+        "degrees",
+        "relative_std",
+        "signs_per_example",
+        "signs_per_batch",
+    }
 
 
 def test_refusals(tmp_path: Path) -> None:

@@ -83,3 +83,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert rows[-1]["degrees"] == pytest.approx(watcher.seen[3], abs=1e-9)
     app(["align", str(path), "--rule", "bp"], standalone_mode=False)
     assert "degrees between the credit of BP() and of BP, 128 examples" in capsys.readouterr().out
+
+
+def test_examples_that_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run.h5"
+    trained(path, GEVB())
+    for asked, measured in (([], 128), (["--examples", "200"], 200)):
+        app(["align", str(path), *asked], standalone_mode=False)
+        assert f"of BP, {measured} examples" in capsys.readouterr().out
+        app(["align", str(path), *asked, "--json"], standalone_mode=False)
+        (rows,) = json.loads(capsys.readouterr().out).values()
+        assert [row["examples"] for row in rows] == [measured] * 3
+    wanted = "expected a number of examples from 1 to 200, the training images of the run, found 201"
+    with pytest.raises(DataError, match=wanted):
+        app(["align", str(path), "--examples", "201"], standalone_mode=False)

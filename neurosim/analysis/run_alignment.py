@@ -22,16 +22,17 @@ from neurosim.simulator import Simulator
 
 @frozen
 class CheckpointAlignment(CreditQuality):
-    """What was measured at one checkpoint, by hidden population from first to last or by synapse group."""
+    """What was measured at one checkpoint, on so many examples, by hidden population or by synapse group."""
 
     epoch: int = field(default=0, kw_only=True)
+    examples: int = field(default=0, kw_only=True)
 
 
 def run_alignment(
     run: Run,
     *,
     rule: PlasticityRule | None = None,
-    examples: int = EXAMPLES,
+    examples: int | None = None,
     data_dir: str | Path | None = None,
     dataset: str | None = None,
     device: str = "cpu",
@@ -45,7 +46,7 @@ def run_alignment(
     Args:
         run: recorded with ``checkpoints="all"`` for more than the last epoch.
         rule: whose credit; by default the rule that each population learned by.
-        examples: the first so many training images.
+        examples: the first so many training images; None for 128, or all where there are fewer.
         data_dir: folder of datasets.
         dataset: name or file, where it is not the name in the run.
         measures: ``"angle"``, ``"r"``, ``"signs"``, see :class:`~neurosim.analysis.credit_quality.CreditQuality`.
@@ -55,7 +56,8 @@ def run_alignment(
         One of each checkpoint; NaN where a population learns by no rule or several (name a rule).
 
     Raises:
-        DataError: the dataset is not the one that the run was trained on, or no weights were kept.
+        DataError: the dataset is not the one that the run was trained on, it has fewer examples, or no weights were
+            kept.
         SimulationError: a rule that cannot apply.
         UnknownNameError: another measure.
 
@@ -78,13 +80,13 @@ def run_alignment(
     for epoch in run.kept_epochs:
         put_back(simulator, run, epoch)
         quality = credit_quality(simulator, images, labels, rule, measures, sign_examples)
-        found.append(CheckpointAlignment(**attrs.asdict(quality), epoch=epoch))
+        found.append(CheckpointAlignment(**attrs.asdict(quality), epoch=epoch, examples=len(labels)))
     return found
 
 
 def first_examples(
     run: Run,
-    examples: int = EXAMPLES,
+    examples: int | None = None,
     data_dir: str | Path | None = None,
     dataset: str | None = None,
     device: str = "cpu",
@@ -92,11 +94,27 @@ def first_examples(
     """The first so many training images of a run, and their labels; arguments as in :func:`run_alignment`.
 
     Raises:
-        DataError: the dataset is not the one that the run was trained on.
+        DataError: the dataset is not the one that the run was trained on, or it has fewer examples.
     """
+    number = examples_of(run, examples)
     data = dataset_of(run, data_dir, dataset)
-    first = data.train.first(min(examples, len(data.train)))
+    first = data.train.first(number)
     return first.images.to(device), first.labels.to(device)
+
+
+def examples_of(run: Run, examples: int | None = None) -> int:
+    """How many training images are measured where ``examples`` are asked for, or None for the usual number.
+
+    Raises:
+        DataError: more than the run was trained on, or none.
+    """
+    there = int(run.attributes["dataset_train_size"])
+    if examples is not None and not 1 <= examples <= there:
+        raise DataError(
+            f"{run.path}: expected a number of examples from 1 to {there}, the training images of the run, "
+            f"found {examples}"
+        )
+    return min(EXAMPLES, there) if examples is None else examples
 
 
 def dataset_of(run: Run, data_dir: str | Path | None = None, dataset: str | None = None) -> Dataset:
@@ -165,9 +183,9 @@ def _table(rows: list[tuple[int, dict[str, float]]], digits: int) -> str:
 
 
 def to_plain(aligned: list[CheckpointAlignment]) -> list[dict[str, object]]:
-    """For JSON: of every checkpoint its epoch and what was measured; None where it is undefined."""
+    """For JSON: of every checkpoint its epoch, how many examples, and what was measured; None where it is undefined."""
     return [
-        {"epoch": each.epoch}
+        {"epoch": each.epoch, "examples": each.examples}
         | {
             measure: {name: None if math.isnan(value) else value for name, value in values.items()}
             for measure in _TITLES
