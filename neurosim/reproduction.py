@@ -17,15 +17,16 @@ from attrs import field, frozen
 
 from neurosim import __version__
 from neurosim.datasets import load_dataset
-from neurosim.errors import DataError
+from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.observers import EpochRow, Observer, Training
 from neurosim.optimizers import Adam
+from neurosim.presented import usable_device
 from neurosim.published import Protocol, PublishedExperiment, published_experiments
 from neurosim.recording import RunRecorder, refuse_other_version
 from neurosim.run_file import Run
 from neurosim.side_by_side import run_each
-from neurosim.simulator import Simulator
+from neurosim.simulator import PRECISIONS, Simulator
 from neurosim.training import Trainer
 
 FORMAT, FORMAT_VERSION = "neurosim-reproduction", 1
@@ -43,6 +44,9 @@ class Settings:
         checkpoints: ``"last"`` keeps the weights of the last epoch only, ``"all"`` those of every checkpoint.
         train_examples, test_examples: use only so many; None for all. A shortened run is never the full protocol, and
             neither is one in fewer bits than the published ones.
+
+    Raises:
+        UnknownNameError: another precision.
     """
 
     neurosim: str = __version__
@@ -50,6 +54,10 @@ class Settings:
     checkpoints: str = "last"
     train_examples: int | None = None
     test_examples: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if self.precision not in PRECISIONS:  # before a folder remembers it, which then takes no other
+            raise UnknownNameError("precision", str(self.precision), PRECISIONS)
 
     @property
     def departures(self) -> tuple[str, ...]:
@@ -161,7 +169,11 @@ class Reproduction:
 
         Returns:
             What failed, and why.
+
+        Raises:
+            UnknownNameError, SimulationError: a device that is not there; then nothing is made.
         """
+        usable_device(device)  # before the folder exists, which a corrected command would find in its way
         self.folder.mkdir(parents=True, exist_ok=True)
         about = {"format": FORMAT, "version": FORMAT_VERSION, "settings": attrs.asdict(self.settings)}
         write_whole(self.record, json.dumps(about, indent=1) + "\n")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from training_fakes import FakeSimulator, fake_dataset
 
+from neurosim.cli import app
 from neurosim.cli_reproduce import _tables, read_seeds
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
@@ -182,6 +183,19 @@ def test_an_existing_folder_needs_resume(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="precision was 'float32', is 'float64'"):
         Reproduction(tmp_path / "new", Settings(precision="float64"), resume=True)
     assert Reproduction(tmp_path / "new", resume=True).folder == tmp_path / "new"
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [(["--precision", "float16"], "unknown precision 'float16'"), (["--device", "abacus"], "unknown device 'abacus'")],
+)
+def test_what_no_run_can_use_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnknownNameError, match=message):
+        app(["reproduce", "table1/fc", "--seeds", "1", *option], standalone_mode=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_nothing_to_resume_and_a_strangers_folder(tmp_path: Path) -> None:
