@@ -86,7 +86,8 @@ def train(
     }  # fmt: skip
     settings, places = read_config(config) if config else ({}, {})
     settings |= {key: value for key, value in given.items() if value is not None}
-    out = out or places.get("out") or Path("runs") / f"{Experiment.from_settings(settings).label}.h5"
+    named = {key: value for key, value in settings.items() if not key.startswith("record")}  # a file's name tells none
+    out = out or places.get("out") or Path("runs") / f"{Experiment.from_settings(named).label}.h5"
     if resume:
         settings = (settings_of_run(out) or {}) | settings
     run_experiment(

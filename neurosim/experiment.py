@@ -23,6 +23,8 @@ from neurosim.rule_words import rule_from_words
 from neurosim.simulator import Simulator
 from neurosim.training import Trainer
 
+#: settings that mean something beside ``record`` only
+_HOW_TO_RECORD = ("record_every", "record_reduce")
 #: what `--rule GROUP=frozen` says instead of a rule
 FROZEN = "frozen"
 
@@ -84,8 +86,8 @@ class Experiment:
         """From a table of settings, for example of a TOML file; ``-`` and ``_`` are the same in names.
 
         Raises:
-            UnknownNameError: a setting that does not exist.
-            ConfigError: a value of the wrong type.
+            UnknownNameError: a setting, or a reduction of what is recorded, that does not exist.
+            ConfigError: a value of the wrong type, or how to record where nothing is recorded.
         """
         kinds: dict[str, tuple[type, ...]] = {
             "epochs": (int,), "batch_size": (int,), "learning_rate": (int, float), "checkpoint_every": (int,),
@@ -103,6 +105,7 @@ class Experiment:
                 wanted = " or ".join(kind.__name__ for kind in expected)
                 raise ConfigError(f"setting '{key}': expected {wanted}, got {value!r}")
             given[name] = value
+        _refuse_idle_recording(given)
         return cls(**given)
 
     @property
@@ -160,7 +163,7 @@ class Experiment:
         """The observers that ``record`` and ``alignment`` ask for; one recorder a target.
 
         Raises:
-            ConfigError: a text that is not TARGET:VARIABLE,VARIABLE.
+            ConfigError: a text that is not TARGET:VARIABLE,VARIABLE, or one variable of a target twice.
             UnknownNameError: a target or variable that ``circuit`` does not have; the message lists those it has.
         """
         from neurosim.analysis.alignment_recorder import AlignmentRecorder  # with h5py, where something is recorded
@@ -174,7 +177,11 @@ class Experiment:
                 raise ConfigError(
                     f"--record: expected TARGET:VARIABLE,VARIABLE as in fc1:activity,credit; got '{text}'"
                 )
-            wanted.setdefault(target.strip(), []).extend(names)
+            known = wanted.setdefault(target.strip(), [])
+            for name in names:
+                if name in known:
+                    raise ConfigError(f"--record: {target.strip()}:{name} is given twice; leave one of them out")
+                known.append(name)
         reduce = None if self.record_reduce == "none" else self.record_reduce
         found: list[Recorder | AlignmentRecorder] = [
             Recorder(target, names, every=self.record_every, reduce=reduce) for target, names in wanted.items()
@@ -234,7 +241,10 @@ def settings_of_run(path: Path) -> dict[str, Any] | None:
         return None
     notes = Run(path).config.get("notes", {})
     known = {setting.name for setting in attrs.fields(Experiment)}
-    return {key: notes[key] for key in known & notes.keys() if notes[key] is not None} if "circuit" in notes else None
+    if "circuit" not in notes:
+        return None
+    idle = () if notes.get("record") else _HOW_TO_RECORD
+    return {key: notes[key] for key in known & notes.keys() if notes[key] is not None and key not in idle}
 
 
 def read_settings(path: str | Path) -> dict[str, Any]:
@@ -260,6 +270,22 @@ def _group_and_rule(words: str) -> tuple[str | None, str]:
     """``GROUP=RULE``, or a rule for all; a sign of equality in the brackets of hyperparameters is none."""
     place = words.partition("(")[0].rfind("=")
     return (None, words) if place < 0 else (words[:place], words[place + 1 :])
+
+
+def _refuse_idle_recording(given: Mapping[str, Any]) -> None:
+    """How to record is checked where it is given, and has no effect where nothing is recorded."""
+    from neurosim.recorder import REDUCTIONS  # with h5py
+
+    if given.get("record_every", 1) < 1:
+        raise ConfigError(f"--record-every: expected a number of steps, 1 or more, got {given['record_every']}")
+    if given.get("record_reduce", "none") not in (*REDUCTIONS, "none"):
+        raise UnknownNameError("reduction", given["record_reduce"], [*REDUCTIONS, "none"])
+    idle = [f"--{name.replace('_', '-')}" for name in _HOW_TO_RECORD if name in given]
+    if idle and not given.get("record"):
+        raise ConfigError(
+            f"nothing is recorded while training, so {' and '.join(idle)} would have no effect; leave it out, or say "
+            "what to record with --record TARGET:VARIABLE, as in fc1:activity"
+        )
 
 
 def _refuse_idle_rules(circuit: Circuit, named: Mapping[str, PlasticityRule | None]) -> None:

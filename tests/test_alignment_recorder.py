@@ -144,7 +144,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert plain["recorded"]["fc1"]["rows"] == 2 and plain["alignment"]["degrees"][1]["epoch"] == 1
     app(["align", str(path), "--measure", "signs", "--examples", "8", "--json"], standalone_mode=False)
     (rows,) = json.loads(capsys.readouterr().out).values()
-    assert set(rows[0]) == {"epoch", "signs_per_example", "signs_per_batch"}
+    assert set(rows[0]) == {"epoch", "examples", "signs_per_example", "signs_per_batch"}
 
 
 @pytest.mark.parametrize(
