@@ -86,11 +86,18 @@ def runs_of(figure: PaperFigure, runs: Sequence[Run]) -> list[Run]:
     Raises:
         DataError: none of them is.
     """
-    from neurosim.run_series import collect
+    from neurosim.run_series import collect, shortened
 
     shown = set(figure.experiments)
     series = [each for each in collect(runs) if each.published is not None and each.published.name in shown]
     if not series:
+        if short := sum(map(shortened, runs)):
+            other = "alignment" if figure.kind == ANGLES else "learning-curves"
+            raise DataError(
+                f"{figure.title}: {short} of the {len(runs)} runs were made with shortened data (--train-examples or "
+                "--test-examples), so they do not count as published experiments, and no other is one that it shows; "
+                f"draw them with `neurosim plot {other}`, or record them with whole data"
+            )
         raise _missing(figure, f"none of the {len(runs)} runs")
     return [run for each in series for run in each.runs]
 

@@ -179,7 +179,7 @@ def _told_apart(series: list[Series]) -> list[Series]:
 def _published(run: Run, circuit: Circuit, known: dict[str, PublishedExperiment]) -> PublishedExperiment | None:
     """By the name that `neurosim reproduce` notes, else by circuit, dataset and protocol; none for shortened data."""
     notes = run.config["notes"]
-    if _shortened(run):
+    if shortened(run):
         return None
     if "experiment" in notes:
         return known.get(notes["experiment"])
@@ -193,7 +193,7 @@ def _published(run: Run, circuit: Circuit, known: dict[str, PublishedExperiment]
     return None
 
 
-def _shortened(run: Run) -> bool:
+def shortened(run: Run) -> bool:
     """Whether it is known that the run saw a part of its dataset only."""
     about = dict(run.config["notes"])
     for folder in run.path.resolve().parents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,15 @@ def test_runs_of_other_experiments_are_refused_with_how_to_record(tmp_path):
     with pytest.raises(DataError, match=r"Figure 2: .* none of the 1 series is one of those"):
         lay_out("figure-2", [angles("table2/fc/vectorized/mixed/gevb")])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("figure", "other"), [("figure-4", "learning-curves"), ("figure-2", "alignment")])
+def test_shortened_runs_are_no_published_ones(tmp_path, figure, other):
+    (tmp_path / "reproduction.json").write_text(json.dumps({"settings": {"train_examples": 64}}))
+    shutil.copytree(RESULTS, tmp_path / "runs", ignore=lambda folder, names: set(names) - {each.name for each in RUNS})
+    match = rf"2 of the 2 runs were made with shortened data .* do not count .* draw them with `neurosim plot {other}`"
+    with pytest.raises(DataError, match=match):
+        plot(figure, tmp_path, "--out", tmp_path / "a.png")
 
 
 def test_files_that_do_not_fit(tmp_path):
