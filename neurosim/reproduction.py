@@ -131,7 +131,7 @@ class Reproduction:
             epochs: in all, those already trained included; None for the protocol's.
 
         Raises:
-            DataError: a run in the folder that another version of neurosim made.
+            DataError: a run in the folder that another version of neurosim made, or one that has more epochs already.
             ConfigError: more epochs than the protocol has; the published number is that of its last one.
         """
         for experiment in experiments:
@@ -148,7 +148,15 @@ class Reproduction:
             for seed in seeds
             for experiment in experiments
         ]
-        return [task for task, protocol in wanted if not is_complete(task, protocol)]
+        due = [task for task, protocol in wanted if not is_complete(task, protocol)]
+        longer = [task for task, _ in wanted if epochs and task.path.exists() and Run(task.path).epoch > epochs]
+        if longer:
+            raise DataError(
+                f"{longer[0].path}: this run has trained {Run(longer[0].path).epoch} epochs already, {epochs} are "
+                f"asked for ({len(longer)} of {len(wanted)} runs have more); raise --epochs, or name another folder "
+                "with --out"
+            )
+        return due
 
     def run(
         self,

@@ -84,6 +84,8 @@ def test_in_one_go_or_in_several(package: Path) -> None:
     assert "2 experiments, 2 seeds: 4 runs to make or continue" in printed
     assert "digits/mixed/gevb seed 0: epoch 3/3" in printed and "mixed/gevb seed 0: epoch 2/3" not in printed
     assert errors(package, "parts")["digits/mixed/gevb"][0][:2] == first["digits/mixed/gevb"][0]
+    refused = reproduce(package, "digits", "--seeds", "2", "--out", "parts", "--resume", "--epochs", "2", code=1)
+    assert "has trained 3 epochs already, 2 are asked for (4 of 4 runs have more); raise --epochs, or name" in refused
     reproduce(package, "digits", "--seeds", "2", "--out", "whole")
     assert errors(package, "parts") == errors(package, "whole")
     assert [cell["full_protocol"] for cell in table(package, "parts").values()] == [True, True]
