@@ -15,7 +15,7 @@ from neurosim.datasets import load_dataset
 from neurosim.errors import DataError
 from neurosim.observers import CheckpointRow, Observer, Training
 from neurosim.recording import RunRecorder
-from neurosim.rules import DFA
+from neurosim.rules import DFA, FA
 from neurosim.run_file import Run
 from neurosim.training import Trainer
 
@@ -58,6 +58,13 @@ def test_bp_is_aligned_with_itself(tmp_path: Path) -> None:
     (only,) = run_alignment(Run(tmp_path / "run.h5"), rule=BP())
     assert only.epoch == 3 and all(degrees < 0.01 for degrees in only.degrees.values())
     assert as_text([only]).splitlines()[0].split() == ["epoch", "fc1", "fc2"]
+
+
+@pytest.mark.parametrize("rule", [DFA(), FA()], ids=str)
+def test_a_rule_whose_matrices_the_run_does_not_hold(tmp_path: Path, rule) -> None:
+    trained(tmp_path / "run.h5", GEVB(), "last")
+    with pytest.raises(DataError, match="no feedback matrices of the rule .* rule without matrices .*--rule gevb, bp"):
+        run_alignment(Run(tmp_path / "run.h5"), rule=rule)
 
 
 def test_a_run_without_weights(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from neurosim.analysis.alignment_recorder import EXAMPLES as EXAMPLES
 from neurosim.analysis.credit_quality import SIGN_EXAMPLES, CreditQuality, credit_quality
 from neurosim.circuit import Circuit
 from neurosim.datasets import Dataset, load_dataset
-from neurosim.errors import DataError
+from neurosim.errors import DataError, SimulationError
 from neurosim.plasticity import PlasticityRule
 from neurosim.run_file import Run
 from neurosim.simulator import Simulator
@@ -56,8 +56,8 @@ def run_alignment(
         One of each checkpoint; NaN where a population learns by no rule or several (name a rule).
 
     Raises:
-        DataError: the dataset is not the one that the run was trained on, it has fewer examples, or no weights were
-            kept.
+        DataError: the dataset is not the one that the run was trained on, it has fewer examples, no weights were kept,
+            or no feedback matrices of ``rule``.
         SimulationError: a rule that cannot apply.
         UnknownNameError: another measure.
 
@@ -79,9 +79,29 @@ def run_alignment(
     found = []
     for epoch in run.kept_epochs:
         put_back(simulator, run, epoch)
-        quality = credit_quality(simulator, images, labels, rule, measures, sign_examples)
+        try:
+            quality = credit_quality(simulator, images, labels, rule, measures, sign_examples)
+        except SimulationError as error:
+            _refuse_rule_without_matrices(simulator, run, rule, error)
+            raise
         found.append(CheckpointAlignment(**attrs.asdict(quality), epoch=epoch, examples=len(labels)))
     return found
+
+
+def _refuse_rule_without_matrices(
+    simulator: Simulator, run: Run, rule: PlasticityRule | None, error: SimulationError
+) -> None:
+    """What a rule draws is kept of the rules that learned; the simulator's own words for it are for who writes one."""
+    if rule is None:
+        return
+    labels = {pathway.label for pathway in rule.pathways if pathway.constant} or {rule.label}
+    draws = bool(rule.pathways) or type(rule).draw is not PlasticityRule.draw
+    if draws and not labels & {name.partition("/")[0] for name in simulator.feedback}:
+        raise DataError(
+            f"{run.path}: this run holds no feedback matrices of the rule {rule}, because nothing learned by it, so "
+            "its credit cannot be measured here; name a rule without matrices of its own (--rule gevb, bp, ...), or "
+            "the one that the run learned by"
+        ) from error
 
 
 def first_examples(
