@@ -121,10 +121,13 @@ def run_experiment(
     """Train, record and report one experiment."""
     from neurosim.observers import EpochLines, ProgressBar
     from neurosim.recording import RunRecorder
+    from neurosim.run_places import refuse_target
 
     image = path.with_suffix(".png")
     if path.suffix not in (".h5", ".hdf5"):
         raise ConfigError(f"--out {path}: a run file ends in .h5 or .hdf5")
+    if path.exists() and not resume:
+        refuse_target(path, overwrite=overwrite)  # before the picture, which is only what comes beside it
     if picture and image.exists() and not (overwrite or resume):
         raise DataError(f"{image}: this file exists already; replace it with --overwrite, or use --no-picture")
     progress = ProgressBar() if sys.stderr.isatty() else EpochLines()

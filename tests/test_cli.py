@@ -65,6 +65,9 @@ def test_existing_file_is_refused_resumed_or_overwritten(tmp_path):
     before = (tmp_path / "run.h5").read_bytes()
     error = neurosim(tmp_path, "train", "--out", "run.h5", *SMALL, fails=True)
     assert "exists already" in error and "--resume" in error and "--overwrite" in error
+    (tmp_path / "run.png").touch()  # the picture beside it is not what stands in the way
+    error = neurosim(tmp_path, "train", "--out", "run.h5", *SMALL[:-1], fails=True)
+    assert "run.h5: this file exists already; continue it with --resume" in error and "run.png" not in error
     assert (tmp_path / "run.h5").read_bytes() == before
     longer = tuple("3" if option == "2" else option for option in SMALL)
     neurosim(tmp_path, "train", "--out", "run.h5", "--resume", *longer)
