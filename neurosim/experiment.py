@@ -156,7 +156,10 @@ class Experiment:
         _refuse_idle_rules(circuit, named)
         circuit = circuit.with_rules(named)
         if self.epochs > 0 and all(group.rule is None for group in circuit.groups.values()):
-            raise ConfigError("nothing would learn, because every group is frozen; give one a rule, or use --epochs 0")
+            raise ConfigError(
+                "nothing would learn, because every group is frozen; give one a rule, or record an untrained network "
+                "with `neurosim train --epochs 0`"
+            )
         return circuit.check(self.vectorization)
 
     def recorders(self, circuit: Circuit) -> list[Observer]:
