@@ -132,6 +132,11 @@ def read_seeds(text: str) -> list[int]:
     if not numbers or not all(part.isdecimal() for part in numbers):
         raise ConfigError(f"--seeds: expected a number of seeds, or seeds such as 0,2,5; got {text!r}")
     seeds = [int(part) for part in numbers] if listed else list(range(int(numbers[0])))
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"--seeds: expected at least one seed, each once; got {text!r}")
+    if not seeds:
+        raise ConfigError(
+            f"--seeds: expected at least one seed; {text!r} is how many, and N means the seeds 0 to N - 1, so seed 0 "
+            "alone is --seeds 1; or name seeds, as in 0,2,5"
+        )
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds: expected each seed once; got {text!r}")
     return seeds
