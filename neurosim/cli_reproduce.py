@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -48,7 +48,9 @@ def reproduce(
     if checkpoints not in (None, "last", "all"):  # a run that keeps none could not be continued
         raise ConfigError(f"--checkpoints: expected 'last' or 'all', got {checkpoints!r}")
     known = published_experiments()
-    filters = [_tables(table, known) if table else None, architecture, network, sign, rule]
+    named = {"--architecture": architecture, "--network": network, "--sign": sign, "--rule": rule}
+    _refuse_unknown_parts(named, known)
+    filters = [_tables(table, known) if table else None, *named.values()]
     chosen = select(known, experiments or (), [part for part in filters if part])
     given = {
         "precision": precision, "checkpoints": checkpoints, "train_examples": train_examples,
@@ -71,6 +73,16 @@ def _tables(text: str, experiments: Iterable[str]) -> str:
         if number not in known:
             raise UnknownNameError("table", number, known)
     return ",".join(f"table{number}" for number in numbers)
+
+
+def _refuse_unknown_parts(given: Mapping[str, str | None], experiments: Iterable[str]) -> None:
+    """Each option is about one place in the names, counted from their end; what they begin with is their table."""
+    parts = [name.split("/")[1:] for name in experiments]
+    for place, (option, text) in enumerate(given.items(), -len(given)):
+        known = {each[place] for each in parts if len(each) >= -place}
+        for part in text.split(",") if text else ():
+            if part not in known:
+                raise UnknownNameError(f"value of {option}", part, known)
 
 
 def _report(

@@ -307,6 +307,20 @@ def test_tables_that_there_are() -> None:
         _tables("1,3", names)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "known"),
+    [
+        ("--rule", "fa", "bp, dfa, gevb"),
+        ("--sign", "nonnegative,vectorized", "mixed, nonnegative"),
+        ("--network", "fc", "conventional, vectorized"),
+        ("--architecture", "table1", "conv, fc, lc"),
+    ],
+)
+def test_an_option_names_itself_and_what_it_takes(option: str, value: str, known: str) -> None:
+    with pytest.raises(UnknownNameError, match=rf"unknown value of {option} '\w+'; (did you.*K|k)nown: {known}$"):
+        app(["reproduce", option, value, "--out", "never made"], standalone_mode=False)
+
+
 @pytest.mark.parametrize("text", ["", "0", "a", "1,1", "-1", "1;2", ","])
 def test_seeds_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match="--seeds: expected"):
