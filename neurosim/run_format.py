@@ -233,6 +233,11 @@ def opened(path: Path) -> Iterator[h5py.File]:
     Raises:
         DataError: no such file, not HDF5, truncated or damaged, not a run file, of a newer version, nothing committed.
     """
+    if path.is_dir():
+        raise DataError(
+            f"{path}: expected a run file, found a folder; name run files one by one, or see what a folder of "
+            f"`neurosim reproduce` holds with `neurosim reproduce --report --out {path}`"
+        )
     if not path.is_file():
         raise DataError(f"{path}: expected a run file, but there is no such file; check the path")
     try:
@@ -261,6 +266,11 @@ def damaged(path: Path, error: Exception) -> DataError:
 
 def _check_header(path: Path, file: h5py.File) -> None:
     found = file.attrs.get("format")
+    if isinstance(found, str) and found == "neurosim-representations":
+        raise DataError(
+            f"{path}: expected a run file, found what `neurosim represent` recorded; draw it with `neurosim plot "
+            f"figure-3a {path}`, or name the run that it was made from"
+        )
     if not isinstance(found, str) or found != FORMAT:
         raise DataError(
             f"{path}: expected attribute format = {FORMAT!r}, found {found!r}; this HDF5 file is not a neurosim run"

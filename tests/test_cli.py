@@ -10,8 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
 import pytest
 
+from neurosim.analysis import representation_file
 from neurosim.circuit_library import available_circuits
 from neurosim.cli import main
 from neurosim.datasets import available_datasets
@@ -214,6 +216,13 @@ def test_show_refuses_foreign_files(tmp_path):
     (tmp_path / "notes.h5").write_text("not HDF5")
     assert "notes.h5" in neurosim(tmp_path, "show", "notes.h5", fails=True)
     assert "missing.h5" in neurosim(tmp_path, "show", "missing.h5", fails=True)
+    for command in ("show", "align"):
+        error = neurosim(tmp_path, command, ".", fails=True)
+        assert ".: expected a run file, found a folder" in error and "neurosim reproduce --report --out ." in error
+    with h5py.File(tmp_path / "rep.h5", "w") as file:
+        file.attrs["format"] = representation_file.FORMAT
+    error = neurosim(tmp_path, "show", "rep.h5", fails=True)
+    assert "found what `neurosim represent` recorded; draw it with `neurosim plot figure-3a rep.h5`" in error
 
 
 @pytest.mark.parametrize(
