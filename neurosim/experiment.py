@@ -265,6 +265,8 @@ def read_settings(path: str | Path) -> dict[str, Any]:
 def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(f"{path}: expected a readable text file, but there is no such file; check the path") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: expected a readable text file, but {error}") from error
 

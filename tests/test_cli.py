@@ -141,8 +141,11 @@ def test_help_reads_well(tmp_path):
         (["--record-reduce", "median"], "unknown reduction 'median'; did you mean 'mean'? Known: mean, none, norm"),
         (["--record", "fc1:gates", "--record-every", "0"], "--record-every: expected a number of steps, 1 or more"),
         (["--record", "fc1:gates", "--record", "fc1:credit,gates"], "--record: fc1:gates is given twice; leave one"),
-        (["--config", "missing.toml"], "missing.toml: expected a readable text file"),
-        (["--circuit", "missing.json", "--dataset", "digits"], "missing.json: expected a readable text file"),
+        (["--config", "missing.toml"], "missing.toml: expected a readable text file, but there is no such file; check"),
+        (
+            ["--circuit", "missing.json", "--dataset", "digits"],
+            "missing.json: expected a readable text file, but there is no such file; check",
+        ),
         (["--overwrite", "--resume"], "--overwrite or --resume"),
     ],
 )
