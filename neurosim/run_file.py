@@ -252,10 +252,11 @@ class Run:
         kept = _kept_rows(file, commit)
         if epoch not in kept:
             last = [] if commit.slot is None else [commit.epoch]
+            all_kept = CHECKPOINT_STATE in file
             raise DataError(
                 f"{self.path}: expected one of the epochs whose weights were kept, "
-                f"{', '.join(map(str, sorted({*kept, *last}))) or 'none'}, found {epoch}; "
-                "record with checkpoints='all' to keep every checkpoint's"
+                f"{', '.join(map(str, sorted({*kept, *last}))) or 'none'}, found {epoch}"
+                + ("" if all_kept else "; record with checkpoints='all' to keep every checkpoint's")
             )
         prefix = f"{CHECKPOINT_STATE}/"
         keys = [name.removeprefix(prefix) for name in commit.rows if name.startswith(prefix)] if key is None else [key]
