@@ -26,6 +26,12 @@ class ConfigError(NeurosimError, ValueError):
     """Settings that do not make an experiment."""
 
 
+def _near(name: str, names: list[str]) -> list[str]:
+    """The known name that is most like another, as it is spelled, else whatever the case of its letters."""
+    lower = {each.lower(): each for each in names}
+    return get_close_matches(name, names, n=1) or [lower[e] for e in get_close_matches(name.lower(), lower, n=1)]
+
+
 class UnknownNameError(NeurosimError, KeyError):
     """A name that nothing answers to; the message lists those that exist.
 
@@ -37,7 +43,7 @@ class UnknownNameError(NeurosimError, KeyError):
 
     def __init__(self, kind: str, name: object, known: Iterable[str], hint: str = "") -> None:
         names = sorted(known)
-        near = get_close_matches(name, names, n=1) if isinstance(name, str) else []
+        near = _near(name, names) if isinstance(name, str) else []
         lead = f"did you mean '{near[0]}'? Known" if near else "known"
         given = f"'{name}'" if isinstance(name, str) else f"{name!r}, which is no text"
         self.message = f"unknown {kind} {given}; {lead}: {', '.join(names) or 'none'}{hint}"

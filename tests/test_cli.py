@@ -146,6 +146,7 @@ def test_help_reads_well(tmp_path):
             ["--circuit", "missing.json", "--dataset", "digits"],
             "missing.json: expected a readable text file, but there is no such file; check",
         ),
+        (["--rule", "BP"], "unknown rule 'BP'; did you mean 'bp'?"),
         (["--overwrite", "--resume"], "--overwrite or --resume"),
     ],
 )
