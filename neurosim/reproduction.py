@@ -16,7 +16,7 @@ import attrs
 from attrs import field, frozen
 
 from neurosim import __version__
-from neurosim.datasets import load_dataset
+from neurosim.datasets import Dataset, load_dataset
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.observers import EpochRow, Observer, Training
@@ -180,8 +180,11 @@ class Reproduction:
 
         Raises:
             UnknownNameError, SimulationError: a device that is not there; then nothing is made.
+            DataError: fewer or more examples than a dataset has; neither.
         """
         usable_device(device)  # before the folder exists, which a corrected command would find in its way
+        if not self.record.exists():
+            self._refuse_examples(tasks, data_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
         about = {"format": FORMAT, "version": FORMAT_VERSION, "settings": attrs.asdict(self.settings)}
         write_whole(self.record, json.dumps(about, indent=1) + "\n")
@@ -194,6 +197,23 @@ class Reproduction:
             after_each()
         return failed
 
+    def _refuse_examples(self, tasks: Sequence[Task], data_dir: Path | None) -> None:
+        """Raise where a dataset has not so many examples; one that cannot be loaded fails with its runs alone."""
+        if self.settings.train_examples is None and self.settings.test_examples is None:
+            return
+        for name in {published_experiments()[task.experiment].dataset for task in tasks}:
+            try:
+                dataset = load_dataset(name, data_dir)
+            except DataError:
+                continue
+            _shortened(dataset, self.settings)
+
+
+def _shortened(dataset: Dataset, settings: Settings) -> Dataset:
+    if settings.train_examples is None and settings.test_examples is None:
+        return dataset
+    return dataset.subset(train=settings.train_examples, test=settings.test_examples)
+
 
 def run_task(argument: tuple[Task, Settings, Path | None, str]) -> str:
     """Make or continue one run."""
@@ -204,9 +224,7 @@ def trainer_for(task: Task, settings: Settings, data_dir: Path | None, device: s
     """What trains one run by the published protocol, recorder included."""
     experiment = published_experiments()[task.experiment]
     protocol = experiment.protocol
-    dataset = load_dataset(experiment.dataset, data_dir)
-    if settings.train_examples is not None or settings.test_examples is not None:
-        dataset = dataset.subset(train=settings.train_examples, test=settings.test_examples)
+    dataset = _shortened(load_dataset(experiment.dataset, data_dir), settings)
     simulator = Simulator(
         experiment.build(),
         device=device,

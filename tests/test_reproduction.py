@@ -128,6 +128,8 @@ def test_shortened_data_is_said_and_not_mixed(package: Path) -> None:
     refused = reproduce(package, "digits/mixed", "--out", "short", "--resume", code=1)
     assert "its runs were made with other settings" in refused and "train_examples was 64, is None" in refused
     assert {path: path.read_bytes() for path in before} == before
+    many = ["digits/mixed", "--seeds", "1", "--out", "many", "--train-examples", "99999"]
+    assert "99999" in reproduce(package, *many, code=1) and not (package.parent / "many").exists()
     shown = reproduce(package, "--report", "--out", "short")
     text = (package.parent / "short" / "table.md").read_text()
     assert text in shown
