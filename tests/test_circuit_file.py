@@ -175,7 +175,7 @@ def broken(**changes: Any) -> str:
         (broken(groups=[{}]), "circuit data are incomplete or malformed: KeyError('pre')"),
         (broken(groups=[3]), "circuit data are incomplete or malformed: TypeError"),
         (broken(populations=[{"relay": "r", "pre": "inptu"}]), "circuit data are incomplete or malformed: KeyError"),
-        (broken(readout={"type": "TwoHot"}), "'TwoHot'; known: "),
+        (broken(readout={"type": "TwoHot"}), "'TwoHot'; did you mean 'OneHot'? Known: "),
         (broken(K=3), "K = 3 does not fit the readout"),
         (broken(populations=[]), "unknown population 'c1'"),
     ],

@@ -326,7 +326,7 @@ def test_causal_learning_reads_no_other_bin(
     monkeypatch.setattr(simulator._in_bins, "_begin", blind)
     monkeypatch.setattr(simulator._in_bins, "_judge_bin", told)
     out = {name: torch.empty_like(update) for name, update in expected.updates.items()}
-    prepared = simulator._images(data[0])
+    prepared = simulator._shown(data[0])
     seen, _ = simulator._in_bins.compute(prepared, codewords[data[1]], partial(simulator._present, prepared), out)
     assert happened == [0, 1, 2]
     assert torch.equal(seen.activity.output, expected.output)
@@ -487,7 +487,7 @@ def test_an_unknown_order() -> None:
 
 @pytest.mark.usefixtures("wrong_types_allowed")
 def test_neither_name_nor_vectorization() -> None:
-    with pytest.raises(CircuitError, match=r"expected 'group', 'temporal' or Temporal\(order=...\), got 3"):
+    with pytest.raises(CircuitError, match=r"expected 'group', 'temporal', 'temporal:causal' or Temporal\(order=...\), got 3"):
         circuit(GEVB(), None, OneHot(K)).check(3)  # type: ignore[arg-type]
 
 

@@ -68,7 +68,8 @@ def test_the_rule_that_peeks_is_caught(folder, tmp_path):
     done = subprocess.run([sys.executable, *PYTEST, "-k", "dense"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1
     broken = set(re.findall(r"^FAILED .*\[(\w+)-", done.stdout, re.M))
-    assert broken == {"nothing_undeclared_is_used"}
+    # where groups are frozen beside it, learning does not even compute what it peeks at
+    assert broken == {"nothing_undeclared_is_used", "learning_beside_others_is_what_the_probe_shows"}
     assert message.strip() in done.stdout
 
 
