@@ -24,6 +24,7 @@ from neurosim.optimizers import Adam
 from neurosim.presented import usable_device
 from neurosim.published import Protocol, PublishedExperiment, published_experiments
 from neurosim.recording import RunRecorder, refuse_other_version
+from neurosim.reproduction_runs import refuse_foreign
 from neurosim.run_file import Run
 from neurosim.side_by_side import run_each
 from neurosim.simulator import PRECISIONS, Simulator
@@ -180,11 +181,10 @@ class Reproduction:
 
         Raises:
             UnknownNameError, SimulationError: a device that is not there; then nothing is made.
-            DataError: fewer or more examples than a dataset has; neither.
+            DataError: fewer or more examples than a dataset has, or runs of other data in the folder; neither.
         """
         usable_device(device)  # before the folder exists, which a corrected command would find in its way
-        if not self.record.exists():
-            self._refuse_examples(tasks, data_dir)
+        self._refuse_other_data(tasks, data_dir)
         self.folder.mkdir(parents=True, exist_ok=True)
         about = {"format": FORMAT, "version": FORMAT_VERSION, "settings": attrs.asdict(self.settings)}
         write_whole(self.record, json.dumps(about, indent=1) + "\n")
@@ -197,16 +197,20 @@ class Reproduction:
             after_each()
         return failed
 
-    def _refuse_examples(self, tasks: Sequence[Task], data_dir: Path | None) -> None:
-        """Raise where a dataset has not so many examples; one that cannot be loaded fails with its runs alone."""
-        if self.settings.train_examples is None and self.settings.test_examples is None:
-            return
+    def _refuse_other_data(self, tasks: Sequence[Task], data_dir: Path | None) -> None:
+        """Raise where a dataset has not so many examples, or is another than that of the runs that are there.
+
+        One that cannot be loaded fails with its runs alone.
+        """
+        fingerprints = {}
         for name in {published_experiments()[task.experiment].dataset for task in tasks}:
             try:
                 dataset = load_dataset(name, data_dir)
             except DataError:
                 continue
-            _shortened(dataset, self.settings)
+            shortened = _shortened(dataset, self.settings)
+            fingerprints[shortened.name] = shortened.fingerprint
+        refuse_foreign(self.folder, self.settings.precision, fingerprints)
 
 
 def _shortened(dataset: Dataset, settings: Settings) -> Dataset:

@@ -15,6 +15,7 @@ from scipy.special import stdtrit
 from neurosim.errors import DataError
 from neurosim.published import Protocol, PublishedExperiment, published_experiments
 from neurosim.reproduction import Reproduction, Settings, stopped_early, write_whole
+from neurosim.reproduction_runs import refuse_foreign, seed_of
 from neurosim.run_file import Run
 
 #: a difference counts as more than run-to-run spread where chance alone would exceed it in so few cases
@@ -123,20 +124,18 @@ def cells(
         seeds: those that count; None for all.
 
     Raises:
-        DataError: a run that another version of neurosim made than the folder's.
+        DataError: a run that another version of neurosim made than the folder's, one that is not what its place
+            says, or runs on different data.
     """
+    refuse_foreign(folder.folder, folder.settings.precision)
     found = []
     for experiment in experiments:
-        paths = sorted((folder.folder / "runs" / experiment.name).glob("seed*.h5"), key=_seed)
-        chosen = [path for path in paths if seeds is None or _seed(path) in seeds]
+        paths = sorted((folder.folder / "runs" / experiment.name).glob("seed*.h5"), key=seed_of)
+        chosen = [path for path in paths if seeds is None or seed_of(path) in seeds]
         runs = [_measured(path, experiment.protocol, folder.settings.neurosim) for path in chosen]
         if trained := tuple(run for run in runs if run.epochs):
             found.append(Cell(experiment, trained, shortened=bool(folder.settings.departures)))
     return found
-
-
-def _seed(path: Path) -> int:
-    return int(path.stem[4:])
 
 
 def _measured(path: Path, protocol: Protocol, version: str) -> MeasuredRun:

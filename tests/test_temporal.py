@@ -487,7 +487,9 @@ def test_an_unknown_order() -> None:
 
 @pytest.mark.usefixtures("wrong_types_allowed")
 def test_neither_name_nor_vectorization() -> None:
-    with pytest.raises(CircuitError, match=r"expected 'group', 'temporal', 'temporal:causal' or Temporal\(order=...\), got 3"):
+    with pytest.raises(
+        CircuitError, match=r"expected 'group', 'temporal', 'temporal:causal' or Temporal\(order=...\), got 3"
+    ):
         circuit(GEVB(), None, OneHot(K)).check(3)  # type: ignore[arg-type]
 
 
