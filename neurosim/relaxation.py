@@ -148,7 +148,8 @@ class NoiseRelaxation(WeightRelaxation):
 
             (1 - (2 rate - rate^2) / n)^(presentations / 2)
 
-        By so much :func:`spread` falls. In a convolution an upper bound, elsewhere exact.
+        By so much :func:`spread` falls. Exact where every unit has ``fan_in`` inputs. An upper bound in convolutions
+        and at padded borders of local groups, whose weights onto padding alone never relax, and never act either.
         """
         return round(math.pow(1.0 - (2.0 * self.rate - self.rate**2) / fan_in, self.presentations / 2.0), 3)
 
