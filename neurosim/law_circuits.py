@@ -31,9 +31,9 @@ def _chain(readout: Readout, K: int | None, rule: PlasticityRule, first: Connect
     return circuit
 
 
-def _skipping(readout: Readout, K: int | None, rule: PlasticityRule) -> Circuit:
-    circuit = _chain(readout, K, rule, Dense(), pooled=False)
-    circuit.connect("input", "h2", Dense(), rule=rule)
+def _skipping(readout: Readout, K: int | None, rule: PlasticityRule, first: Connectivity) -> Circuit:
+    circuit = _chain(readout, K, rule, first, pooled=False)
+    circuit.connect("input", "h2", first, rule=rule)
     circuit.connect("h1", OUTPUT, Dense(), rule=rule, name="skip")
     return circuit
 
@@ -42,7 +42,9 @@ _SHAPES: dict[str, Callable[[Readout, int | None, PlasticityRule], Circuit]] = {
     "dense": lambda readout, K, rule: _chain(readout, K, rule, Dense(), False),
     "convolutional": lambda readout, K, rule: _chain(readout, K, rule, Conv2d(3, padding=1), True),
     "local": lambda readout, K, rule: _chain(readout, K, rule, Local2d(3, padding=1), True),
-    "skip": _skipping,
+    "skip": lambda readout, K, rule: _skipping(readout, K, rule, Dense()),
+    "convolutional skip": lambda readout, K, rule: _skipping(readout, K, rule, Conv2d(3, padding=1)),
+    "local skip": lambda readout, K, rule: _skipping(readout, K, rule, Local2d(3, padding=1)),
 }
 _UNITS: dict[str, tuple[Readout, int | None]] = {
     "vector": (OneHot(CLASSES), None),
