@@ -24,9 +24,9 @@ from neurosim.analysis.representation_file import Representation
 from neurosim.analysis.run_representations import represent
 from neurosim.datasets import load_dataset
 from neurosim.plasticity import PlasticityRule
-from neurosim.recording import RunRecorder
 from neurosim.rules import BP, DFA, GEVB
-from neurosim.run_file import Run
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.training import Trainer
 
 #: name -> rule and whether the network is conventional; all weights past the first layer are nonnegative

@@ -35,8 +35,8 @@ from neurosim.analysis.alignment_recorder import EXAMPLES
 from neurosim.analysis.credit_quality import SIGN_EXAMPLES, credit_quality
 from neurosim.datasets import Dataset, Split
 from neurosim.observers import Observer
-from neurosim.recorder import Recorder
-from neurosim.recording import RunRecorder
+from neurosim.runs.recorder import Recorder
+from neurosim.runs.recording import RunRecorder
 from neurosim.training import Trainer
 
 BATCH, TRAINING_IMAGES, EPOCHS_BETWEEN = 128, 60_000, 10

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from neurosim.cli_plot import from_numbers, from_represented, from_runs, save
-from neurosim.figure_names import REPRESENTED
-from neurosim.plotting_series import Options
+from neurosim.cli.plot import from_numbers, from_represented, from_runs, save
+from neurosim.plotting.names import REPRESENTED
+from neurosim.plotting.series import Options
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER, RESULTS = ROOT / "docs" / "gallery", ROOT / "results"
@@ -83,8 +83,8 @@ def train(results: Path = RESULTS) -> None:
     from neurosim.circuits.paper import network
     from neurosim.datasets import load_dataset
     from neurosim.optimizers import Adam
-    from neurosim.recording import RunRecorder
     from neurosim.rules.dfa import DFA
+    from neurosim.runs.recording import RunRecorder
     from neurosim.training import Trainer
 
     for name, rule in (("digits-gevb", GEVB()), ("digits-dfa", DFA(limits=(0.0, 1.0)))):

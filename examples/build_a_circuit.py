@@ -11,7 +11,7 @@ from pathlib import Path
 from neurosim import BP, GEVB, Circuit, Dense, HalfNormal, OneHot, OnOff, SignGate, Simulator
 from neurosim.datasets import load_dataset
 from neurosim.figures.run_overview import draw_run
-from neurosim.recording import RunRecorder
+from neurosim.runs.recording import RunRecorder
 from neurosim.training import Trainer
 
 

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from neurosim.readout import Gray as Gray
     from neurosim.readout import Hierarchical as Hierarchical
     from neurosim.readout import OneHot as OneHot
-    from neurosim.recorder import Recorder as Recorder
-    from neurosim.recording import RunRecorder as RunRecorder
     from neurosim.relaxation import NoiseRelaxation as NoiseRelaxation
     from neurosim.relaxation import Relaxation as Relaxation
     from neurosim.rules import BP as BP
@@ -46,7 +44,9 @@ if TYPE_CHECKING:
     from neurosim.rules import NodePerturbation as NodePerturbation
     from neurosim.rules import SignSymmetric as SignSymmetric
     from neurosim.rules import ThreeFactorHebbian as ThreeFactorHebbian
-    from neurosim.run_file import Run as Run
+    from neurosim.runs.recorder import Recorder as Recorder
+    from neurosim.runs.recording import RunRecorder as RunRecorder
+    from neurosim.runs.run import Run as Run
     from neurosim.simulator import Simulator as Simulator
     from neurosim.training import Trainer as Trainer
     from neurosim.vectorization import Temporal as Temporal
@@ -65,9 +65,9 @@ _HOME = {
     **dict.fromkeys(["NoiseRelaxation", "Relaxation"], "relaxation"),
     **dict.fromkeys(["BP", "DFA", "FA", "GEVB", "Kickback", "LocalError"], "rules"),
     **dict.fromkeys(["NodePerturbation", "SignSymmetric", "ThreeFactorHebbian"], "rules"),
-    "Recorder": "recorder",
-    "Run": "run_file",
-    "RunRecorder": "recording",
+    "Recorder": "runs.recorder",
+    "Run": "runs.run",
+    "RunRecorder": "runs.recording",
     "Simulator": "simulator",
     "Temporal": "vectorization",
     "Trainer": "training",

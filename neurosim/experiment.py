@@ -52,7 +52,7 @@ class Experiment:
         train_examples, test_examples: use only so many; None for all.
         vectorization: ``"group"``, ``"temporal"`` or ``"temporal:causal"``.
         record: what to record of the circuit while it learns, ``"TARGET:VARIABLE,VARIABLE"`` each.
-        record_every, record_reduce: as in :class:`~neurosim.recorder.Recorder`; ``"none"`` records all examples.
+        record_every, record_reduce: as in :class:`~neurosim.runs.recorder.Recorder`; ``"none"`` records all examples.
         alignment: measure the rules beside the gradient at every checkpoint.
 
     Example:
@@ -170,7 +170,7 @@ class Experiment:
             UnknownNameError: a target or variable that ``circuit`` does not have; the message lists those it has.
         """
         from neurosim.analysis.alignment_recorder import AlignmentRecorder  # with h5py, where something is recorded
-        from neurosim.recorder import Recorder
+        from neurosim.runs.recorder import Recorder
 
         wanted: dict[str, list[str]] = {}
         for text in self.record:
@@ -238,7 +238,7 @@ def settings_of_run(path: Path) -> dict[str, Any] | None:
     Raises:
         DataError: a file that is no run.
     """
-    from neurosim.run_file import Run  # h5py is loaded only where a run is read
+    from neurosim.runs.run import Run  # h5py is loaded only where a run is read
 
     if not path.exists():
         return None
@@ -279,7 +279,7 @@ def _group_and_rule(words: str) -> tuple[str | None, str]:
 
 def _refuse_idle_recording(given: Mapping[str, Any]) -> None:
     """How to record is checked where it is given, and has no effect where nothing is recorded."""
-    from neurosim.recorder import REDUCTIONS  # with h5py
+    from neurosim.runs.recorder import REDUCTIONS  # with h5py
 
     if given.get("record_every", 1) < 1:
         raise ConfigError(f"--record-every: expected a number of steps, 1 or more, got {given['record_every']}")

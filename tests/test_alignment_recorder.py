@@ -21,8 +21,8 @@ from neurosim.datasets import Dataset, Split, load_dataset
 from neurosim.errors import NeurosimError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.plasticity import available_rules, rule_named
-from neurosim.recording import RunRecorder
-from neurosim.run_file import Run
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.training import Trainer
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from neurosim import BP, GEVB, Circuit, Conv2d, Dense, OneHot, SignGate, Simulator, circuits
-from neurosim.plotting_costs import plot_scaling
+from neurosim.plotting.costs import plot_scaling
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = ["mnist-fc", "mnist-conv", "mnist-lc"]

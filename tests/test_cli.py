@@ -20,7 +20,7 @@ from neurosim.datasets import available_datasets
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError, Experiment, read_settings
 from neurosim.plasticity import available_rules
-from neurosim.run_file import Run
+from neurosim.runs.run import Run
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neurosim.cli"]
 SMALL = ("--epochs", "2", "--train-examples", "256", "--test-examples", "100", "--no-picture")
@@ -183,7 +183,7 @@ def test_an_interruption_is_one_line(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("neurosim.listing.LISTS", {"rules": interrupted})
+    monkeypatch.setattr("neurosim.cli.listing.LISTS", {"rules": interrupted})
     monkeypatch.setattr(sys, "argv", ["neurosim", "list", "rules"])
     with pytest.raises(SystemExit) as ended:
         main()

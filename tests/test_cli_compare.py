@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from neurosim import circuits, cli
-from neurosim.run_file import Run
+from neurosim.runs.run import Run
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neurosim.cli", "compare"]
 CONFIG = """

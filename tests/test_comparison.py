@@ -30,15 +30,15 @@ from neurosim import (
     circuits,
 )
 from neurosim.analysis.code_errors import CodeErrors
-from neurosim.comparison import Comparison, folder_name
-from neurosim.comparison_rows import largest_difference
-from neurosim.comparison_table import Row, as_markdown, difference_text
+from neurosim.comparison.comparison import Comparison, folder_name
+from neurosim.comparison.rows import largest_difference
+from neurosim.comparison.setting import Setting, applied
+from neurosim.comparison.setting_words import AS_IT_IS, one_at_a_time, read_factor, settings_from
+from neurosim.comparison.table import Row, as_markdown, difference_text
 from neurosim.datasets import load_dataset
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.figures.comparison import draw_comparison
-from neurosim.setting import Setting, applied
-from neurosim.setting_words import AS_IT_IS, one_at_a_time, read_factor, settings_from
 from neurosim.step_costs import StepCost, step_costs
 
 COST = StepCost(wall_seconds=0.01, cpu_seconds=0.02, peak_bytes=2**20)

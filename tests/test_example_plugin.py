@@ -12,7 +12,7 @@ from strangers import install, python
 
 from neurosim import Circuit
 from neurosim.errors import UnknownNameError
-from neurosim.run_file import Run
+from neurosim.runs.run import Run
 
 PACKAGE = Path(__file__).resolve().parents[1] / "examples" / "plugin"
 COMMAND = ("-m", "neurosim.cli")
@@ -94,7 +94,7 @@ def test_a_run_is_restored_where_the_package_is_installed(installed, run_file, t
 from neurosim import Circuit, Simulator
 from neurosim.datasets import load_dataset
 from neurosim.experiment import Experiment
-from neurosim.run_file import Run
+from neurosim.runs.run import Run
 run = Run({str(run_file)!r})
 simulator = Simulator(Circuit.from_json(run.circuit_json), seed=9)
 simulator.load_state_dict(run.state())

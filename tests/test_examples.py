@@ -13,10 +13,10 @@ import pytest
 
 from neurosim import Hierarchical, cli
 from neurosim.circuits import load
-from neurosim.cli_compare import read_table
+from neurosim.cli.compare import read_table
+from neurosim.comparison.setting import applied
+from neurosim.comparison.setting_words import settings_from
 from neurosim.datasets import coarse_classes
-from neurosim.setting import applied
-from neurosim.setting_words import settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,7 +12,7 @@ from neurosim.datasets import load_dataset
 from neurosim.figures.circuit import draw_circuit
 from neurosim.figures.learning_curve import draw_learning_curves
 from neurosim.figures.run_overview import draw_run
-from neurosim.recording import RunRecorder
+from neurosim.runs.recording import RunRecorder
 from neurosim.training import Trainer
 
 

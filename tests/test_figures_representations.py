@@ -15,10 +15,10 @@ from neurosim import circuits
 from neurosim.analysis.cluster_quality import cluster_quality
 from neurosim.cli import app
 from neurosim.errors import DataError
-from neurosim.figure_names import REPRESENTED
 from neurosim.figures.cluster_quality import draw_cluster_quality
 from neurosim.figures.embedding import draw_embedding
-from neurosim.plotting_representations import (
+from neurosim.plotting.names import REPRESENTED
+from neurosim.plotting.representations import (
     OF_REPRESENTATIONS,
     plot_cluster_quality,
     plot_embedding,

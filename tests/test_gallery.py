@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurosim.figure_names import NAMES
+from neurosim.plotting.names import NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")

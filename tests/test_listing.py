@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from neurosim.listing import LISTS, circuit_lines, experiment_lines, rule_lines
+from neurosim.cli.listing import LISTS, circuit_lines, experiment_lines, rule_lines
 from neurosim.plasticity import Signal, available_rules
 from neurosim.published import published_experiments
 

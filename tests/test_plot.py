@@ -17,14 +17,14 @@ from neurosim.cli import app
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
-from neurosim.figure_names import NAMES, REPRESENTED
-from neurosim.paper_figures import PAPER_FIGURES
-from neurosim.plotting import FIGURES, Options, measure, plot_alignment, plot_learning_curves, plot_updates
-from neurosim.plotting_numbers import FROM_NUMBERS
+from neurosim.plotting.names import NAMES, REPRESENTED
+from neurosim.plotting.numbers import FROM_NUMBERS
+from neurosim.plotting.paper import PAPER_FIGURES
+from neurosim.plotting.runs import FIGURES, Options, measure, plot_alignment, plot_learning_curves, plot_updates
 from neurosim.published import Protocol, PublishedAngles, PublishedExperiment
-from neurosim.recording import RunRecorder
-from neurosim.run_file import Run
-from neurosim.run_series import collect, find_runs
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
+from neurosim.runs.series import collect, find_runs
 from neurosim.training import Trainer
 
 DIGITS = load_dataset("digits").subset(train=200, test=50)
@@ -246,7 +246,7 @@ def published(name: str = "digits/fc/gevb") -> dict[str, PublishedExperiment]:
 @pytest.mark.parametrize("noted", [True, False])
 def test_published_numbers_are_drawn_where_they_belong(folder, tmp_path, monkeypatch, noted):
     """By the name in the notes, or else by circuit, dataset and protocol; not for another circuit or batch size."""
-    monkeypatch.setattr("neurosim.run_series.published_experiments", lambda: published())
+    monkeypatch.setattr("neurosim.runs.series.published_experiments", lambda: published())
     notes = {"experiment": "digits/fc/gevb"} if noted else {}
     run = Run(train(tmp_path / "run.h5", notes=notes))
     (ax,) = plot_learning_curves([run, Run(folder / "bp0.h5")], Options()).axes
@@ -262,7 +262,7 @@ def test_published_numbers_are_drawn_where_they_belong(folder, tmp_path, monkeyp
 
 
 def test_a_folder_of_reproduce(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("neurosim.run_series.published_experiments", lambda: published("b/gevb") | published("a/gevb"))
+    monkeypatch.setattr("neurosim.runs.series.published_experiments", lambda: published("b/gevb") | published("a/gevb"))
     with pytest.raises(DataError, match="found a folder without reproduction.json; name its run files one by one"):
         find_runs([tmp_path])
     record = tmp_path / "reproduction.json"

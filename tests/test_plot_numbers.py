@@ -11,18 +11,18 @@ import pytest
 
 from neurosim.analysis.code_errors import CodeErrors
 from neurosim.cli import app
-from neurosim.cli_plot import from_numbers, from_runs
-from neurosim.comparison_table import Row, as_data, rows_from
+from neurosim.cli.plot import from_numbers, from_runs
+from neurosim.comparison.table import Row, as_data, rows_from
 from neurosim.errors import DataError
 from neurosim.experiment import ConfigError
-from neurosim.figure_names import DESCRIPTIONS
-from neurosim.paper_figures import PAPER_FIGURES
-from neurosim.plotting import lay_out
-from neurosim.plotting_costs import plot_comparison, plot_scaling
-from neurosim.plotting_numbers import FROM_NUMBERS, plot_width_theory
-from neurosim.plotting_series import Options
+from neurosim.plotting.costs import plot_comparison, plot_scaling
+from neurosim.plotting.names import DESCRIPTIONS
+from neurosim.plotting.numbers import FROM_NUMBERS, plot_width_theory
+from neurosim.plotting.paper import PAPER_FIGURES
+from neurosim.plotting.runs import lay_out
+from neurosim.plotting.series import Options
+from neurosim.plotting.series_numbers import ANGLES, CURVES, Angles, Curves, as_plain, read_series
 from neurosim.published import published_experiments
-from neurosim.series_numbers import ANGLES, CURVES, Angles, Curves, as_plain, read_series
 from neurosim.step_costs import StepCost
 
 ROOT = Path(__file__).resolve().parents[1]

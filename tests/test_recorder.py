@@ -19,10 +19,10 @@ from neurosim.datasets import Dataset, Split, batches
 from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.plasticity import available_rules, rule_named
-from neurosim.recordable import recordable
-from neurosim.recorder import Recorder
-from neurosim.recording import RunRecorder
-from neurosim.run_file import Run
+from neurosim.runs.recordable import recordable
+from neurosim.runs.recorder import Recorder
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.streams import stream
 from neurosim.training import Trainer
 from neurosim.vectorization import Temporal

@@ -22,10 +22,10 @@ from neurosim import BP, Adam, Simulator, __version__, circuits
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
-from neurosim.recording import RunRecorder
-from neurosim.run_file import Run
-from neurosim.run_format import Commit, Series, line_bytes, to_array, to_tensor
-from neurosim.run_writer import RunWriter
+from neurosim.runs.format import Commit, Series, line_bytes, to_array, to_tensor
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
+from neurosim.runs.writer import RunWriter
 from neurosim.training import Trainer, TrainingResult
 
 sys.path.append(str(Path(__file__).parent))
@@ -417,7 +417,7 @@ def test_what_streams_refuse(path: Path) -> None:
 
 
 def test_rows_without_numbers_and_rows_larger_than_a_chunk(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neurosim.run_format.LARGEST_CHUNK", 100)
+    monkeypatch.setattr("neurosim.runs.format.LARGEST_CHUNK", 100)
     writer = RunWriter.create(path, {}, {})
     writer.declare("empty", (0, 2), "f4", capacity=3)
     writer.declare("large", (50,), "f8", capacity=3)
@@ -612,7 +612,7 @@ def test_a_failure_after_growing_in_the_middle_of_an_epoch(path: Path) -> None:
     assert os.listdir(path.parent) == ["run.h5"]
 
 
-@pytest.mark.parametrize("what", ["neurosim.run_places.write_all", "neurosim.run_writer.copy_rows"])
+@pytest.mark.parametrize("what", ["neurosim.runs.places.write_all", "neurosim.runs.writer.copy_rows"])
 def test_a_full_disk_stops_the_run_and_loses_no_epoch(path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     class Fill(Observer):
         def on_step(self, trainer: Any, step: Any) -> None:

@@ -19,8 +19,8 @@ from neurosim.cli import app
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.images import to_unit_range
-from neurosim.recording import RunRecorder
-from neurosim.run_file import Run
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.training import Trainer
 
 DIGITS = load_dataset("digits").subset(train=200, test=80)

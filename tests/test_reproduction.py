@@ -13,14 +13,14 @@ import pytest
 from training_fakes import FakeSimulator, fake_dataset
 
 from neurosim.cli import app
-from neurosim.cli_reproduce import _tables, read_seeds
+from neurosim.cli.reproduce import _tables, read_seeds
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.published import Protocol, PublishedExperiment
-from neurosim.recording import RunRecorder
-from neurosim.reproduction import Reproduction, Settings, Task, is_complete, stopped_early
-from neurosim.reproduction_table import Cell, MeasuredRun, as_json, as_markdown
-from neurosim.run_file import Run
+from neurosim.reproduction.reproduction import Reproduction, Settings, Task, is_complete, stopped_early
+from neurosim.reproduction.table import Cell, MeasuredRun, as_json, as_markdown
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.training import Trainer
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neurosim.cli", "reproduce"]

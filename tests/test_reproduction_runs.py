@@ -9,11 +9,11 @@ import pytest
 from training_fakes import FakeSimulator, fake_dataset
 
 from neurosim.errors import DataError
-from neurosim.recording import RunRecorder
-from neurosim.reproduction import Reproduction, Settings, Task
-from neurosim.reproduction_runs import refuse_foreign, run_files
-from neurosim.reproduction_table import cells
-from neurosim.run_file import Run
+from neurosim.reproduction.reproduction import Reproduction, Settings, Task
+from neurosim.reproduction.runs import refuse_foreign, run_files
+from neurosim.reproduction.table import cells
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.training import Trainer
 
 

@@ -9,9 +9,9 @@ import torch
 
 from neurosim import BP, GEVB, Circuit, Simulator, circuits
 from neurosim.datasets import load_dataset
-from neurosim.recording import RunRecorder
 from neurosim.rules import DFA, FA, ThreeFactorHebbian
-from neurosim.run_file import Run
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.training import Trainer
 
 

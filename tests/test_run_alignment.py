@@ -14,9 +14,9 @@ from neurosim.cli import app
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError
 from neurosim.observers import CheckpointRow, Observer, Training
-from neurosim.recording import RunRecorder
 from neurosim.rules import DFA, FA
-from neurosim.run_file import Run
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.training import Trainer
 
 DATA = load_dataset("digits").subset(train=200, test=50)

@@ -32,10 +32,10 @@ from neurosim import (
 from neurosim.analysis import gradient_alignment
 from neurosim.datasets import load_dataset
 from neurosim.errors import CircuitError, SimulationError, UnknownNameError
-from neurosim.recording import RunRecorder
 from neurosim.relaxation import WeightRelaxation
 from neurosim.rules import DFA, FA
-from neurosim.run_file import Run
+from neurosim.runs.recording import RunRecorder
+from neurosim.runs.run import Run
 from neurosim.testing import batch, simulator_for, updates_of
 from neurosim.training import Trainer
 

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurosim import run_places, run_writer
 from neurosim.datasets import Dataset, Split
-from neurosim.recording import RunRecorder
+from neurosim.runs import places, writer
+from neurosim.runs.recording import RunRecorder
 from neurosim.streams import stream
 from neurosim.training import Trainer, TrainingResult
 
@@ -142,12 +142,12 @@ class KillSwitch:
 
     def __init__(self, fatal: int) -> None:
         self.left = fatal
-        self.replace, self.write, self.create = os.replace, run_places.write_all, run_writer.create
+        self.replace, self.write, self.create = os.replace, places.write_all, writer.create
 
     def install(self) -> None:
         os.replace = self.on_replace  # type: ignore[assignment]
-        run_places.write_all = self.on_write
-        run_writer.create = self.on_create
+        places.write_all = self.on_write
+        writer.create = self.on_create
 
     def is_fatal(self) -> bool:
         self.left -= 1

@@ -14,9 +14,9 @@ from neurosim.analysis.credit_quality import (
 from neurosim.circuit import Circuit
 from neurosim.errors import SimulationError
 from neurosim.observers import CheckpointRow, Observer, Training
-from neurosim.recorder import run_writer
-from neurosim.run_format import ALIGNMENT
-from neurosim.run_writer import RunWriter
+from neurosim.runs.format import ALIGNMENT
+from neurosim.runs.recorder import run_writer
+from neurosim.runs.writer import RunWriter
 from neurosim.simulator import Simulator
 
 #: examples that Figures 2 and 6 of the paper are measured on: the first so many of the training set
@@ -33,8 +33,8 @@ _ABOUT = {
 class AlignmentRecorder(Observer):
     """Measures :func:`~neurosim.analysis.credit_quality.credit_quality` of the rules that learn at every checkpoint.
 
-    It goes into the run file of the trainer's :class:`~neurosim.recording.RunRecorder`, a row beside every checkpoint,
-    the first before any training. What a rule draws for a batch comes from a stream of the step's own, so measuring
+    It goes into the run file of the trainer's :class:`~neurosim.runs.recording.RunRecorder`, a row beside every
+    checkpoint, the first before any training. What a rule draws for a batch comes from a stream of the step's own, so measuring
     takes nothing away: the run is the same, bit for bit, with and without.
 
     Args:
@@ -42,16 +42,16 @@ class AlignmentRecorder(Observer):
         sign_examples: the first so many of them whose updates are compared one by one, weight by weight.
 
     Raises:
-        SimulationError: no :class:`~neurosim.recording.RunRecorder` among the observers, or nothing to measure in the
-            circuit.
+        SimulationError: no :class:`~neurosim.runs.recording.RunRecorder` among the observers, or nothing to measure in
+            the circuit.
 
     Example:
         >>> import tempfile
         >>> from pathlib import Path
         >>> from neurosim import circuits
         >>> from neurosim.datasets import load_dataset
-        >>> from neurosim.recording import RunRecorder
-        >>> from neurosim.run_file import Run
+        >>> from neurosim.runs.recording import RunRecorder
+        >>> from neurosim.runs.run import Run
         >>> from neurosim.training import Trainer
         >>> data, simulator = load_dataset("digits").subset(train=64, test=32), Simulator(circuits.load("digits-fc"))
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from neurosim.circuit import Circuit
 from neurosim.datasets import Dataset, load_dataset
 from neurosim.errors import DataError, SimulationError
 from neurosim.plasticity import PlasticityRule
-from neurosim.run_file import Run
+from neurosim.runs.run import Run
 from neurosim.simulator import Simulator
 
 
@@ -64,7 +64,7 @@ def run_alignment(
     Example:
         >>> import tempfile
         >>> from neurosim import circuits
-        >>> from neurosim.recording import RunRecorder
+        >>> from neurosim.runs.recording import RunRecorder
         >>> from neurosim.training import Trainer
         >>> data = load_dataset("digits").subset(train=64, test=32)
         >>> with tempfile.TemporaryDirectory() as folder:

@@ -21,8 +21,8 @@ from neurosim.analysis.run_alignment import dataset_of, put_back, simulator_of
 from neurosim.circuit import Circuit
 from neurosim.datasets import Dataset, Split
 from neurosim.errors import DataError, UnknownNameError
-from neurosim.run_file import Run
-from neurosim.run_series import label, title_of
+from neurosim.runs.run import Run
+from neurosim.runs.series import label, title_of
 
 #: images that are embedded unless somebody says how many: t-SNE of them takes a minute or two
 EXAMPLES = 2000
@@ -75,7 +75,7 @@ def represent(
         >>> import tempfile
         >>> from neurosim import Simulator, circuits
         >>> from neurosim.datasets import load_dataset
-        >>> from neurosim.recording import RunRecorder
+        >>> from neurosim.runs.recording import RunRecorder
         >>> from neurosim.training import Trainer
         >>> data = load_dataset("digits").subset(train=64, test=60)
         >>> quick = EmbeddingSettings(perplexity=5, iterations=20)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neurosim.figures.style import BLACK, BLUE, axes
 
 if TYPE_CHECKING:
-    from neurosim.comparison_table import Row
+    from neurosim.comparison.table import Row
 
 _REFERENCE, _GAP = "0.6", 0.05
 
@@ -21,14 +21,14 @@ def draw_comparison(rows: Sequence[Row], ax: Any = None) -> Any:
     panel has the spread of their K weights over the epochs, one line a group, labelled with the last of the widest.
 
     Args:
-        rows: as :meth:`neurosim.comparison.Comparison.run` gives them, the reference first.
+        rows: as :meth:`neurosim.comparison.comparison.Comparison.run` gives them, the reference first.
         ax: axes to draw in; the panels are its ``child_axes``.
 
     Returns:
         The matplotlib axes.
 
     Example:
-        >>> from neurosim.comparison_table import Row
+        >>> from neurosim.comparison.table import Row
         >>> from neurosim.step_costs import StepCost
         >>> rows = [Row(name, 10, 1, (0,), ((9.0,),), StepCost(0.01, 0.02, 2**20), (0.0,)) for name in ("GEVB", "BP")]
         >>> [panel.get_title() for panel in draw_comparison(rows).child_axes]

@@ -8,7 +8,7 @@ from typing import Any
 from neurosim.circuit import Circuit
 from neurosim.figures.circuit import draw_circuit
 from neurosim.figures.learning_curve import draw_learning_curves
-from neurosim.run_file import Run
+from neurosim.runs.run import Run
 
 
 def draw_run(path: str | os.PathLike[str]) -> Any:

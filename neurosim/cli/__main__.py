@@ -1,0 +1,3 @@
+from neurosim.cli.command import main
+
+main()

@@ -1,0 +1,1 @@
+"""Comparing settings of one circuit: what varies, how it is trained, the report."""

@@ -1,0 +1,322 @@
+"""One circuit under several settings, from the same weights and data order, in a folder that can be resumed.
+
+The folder holds one run file for each setting and seed, ``runs/SETTING/seedS.h5``, and the report: ``comparison.md``
+for people, ``comparison.json`` for programs, ``comparison.png``. (`neurosim compare` keeps its options there as well.)
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from attrs import Attribute, field, frozen
+
+from neurosim import __version__
+from neurosim.circuit import Circuit
+from neurosim.comparison.rows import curve, final_code_errors, spreads, weight_differences
+from neurosim.comparison.setting import Setting, applied
+from neurosim.comparison.spread_recorder import SpreadRecorder, spread_by_epoch
+from neurosim.comparison.table import Row, as_data, as_markdown
+from neurosim.datasets import Dataset
+from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
+from neurosim.observers import ProgressBar
+from neurosim.optimizers import SGD, Adam, Optimizer
+from neurosim.readout import OneHot
+from neurosim.reproduction.reproduction import write_whole
+from neurosim.runs.recording import RunRecorder, refuse_other_version
+from neurosim.runs.run import Run
+from neurosim.side_by_side import run_each
+from neurosim.simulator import Simulator
+from neurosim.step_costs import StepCost, step_costs
+from neurosim.training import Trainer
+
+OPTIMIZERS = ("adam", "sgd")
+
+
+def folder_name(setting: str) -> str:
+    """A setting's name as that of a folder.
+
+    Example:
+        >>> folder_name("relaxation=every 100")
+        'relaxation=every-100'
+    """
+    return re.sub(r"[^\w.=+-]+", "-", setting).strip(".-")
+
+
+def _in_order(value: Iterable[Setting]) -> tuple[Setting, ...]:
+    return tuple(value)
+
+
+def _each(value: Iterable[int]) -> tuple[int, ...]:
+    return tuple(value)
+
+
+def _settings(instance: Comparison, attribute: Attribute[Any], value: tuple[Setting, ...]) -> None:
+    if len(value) < 2 or not all(isinstance(setting, Setting) for setting in value):
+        raise CircuitError(f"settings: expected two or more Settings, the first the reference, got {list(value)!r}")
+    names: dict[str, str] = {}
+    for setting in value:
+        name = folder_name(setting.name)
+        if not name or name in names:
+            other = f", which setting '{names[name]}' has too" if name else ""
+            raise CircuitError(f"setting '{setting.name}': its runs would be in the folder '{name}'{other}; rename it")
+        names[name] = setting.name
+
+
+def _seeds(instance: Comparison, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
+    if not value or len(set(value)) < len(value):
+        raise SimulationError(f"seeds: expected at least one, each once, got {list(value)!r}")
+
+
+def _one_or_more(instance: Comparison, attribute: Attribute[Any], value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise SimulationError(f"{attribute.name}: expected an integer of at least 1, got {value!r}")
+
+
+def _optimizer(instance: Comparison, attribute: Attribute[Any], value: str) -> None:
+    if value not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", str(value), OPTIMIZERS)
+
+
+@frozen(eq=False)
+class Comparison:
+    """Trains a circuit under several settings and measures what each costs and where it ends.
+
+    Every object draws from a stream of the seed and its own name, so populations and groups of equal shape start from
+    the same numbers in all settings; the data order is the same in all.
+
+    Args:
+        circuit: is changed by each setting in turn.
+        dataset: is trained on.
+        settings: at least two; the first is the reference.
+        folder: of the run files and of the report; made if need be.
+        epochs, batch_size: of training; nothing stops early.
+        seeds: each setting is trained once from each.
+        optimizer: ``"adam"``, or ``"sgd"``: plain gradient descent, where untied groups learn at K times the rate,
+            because the average of K local updates is 1 / K of their sum.
+        learning_rate: of the optimizer.
+        precision, device: as in :class:`~neurosim.simulator.Simulator`.
+        jobs: runs at a time, each in a process of its own; they share the cores.
+        resume: take an existing folder; runs that are finished stay, others continue.
+        remark: a line for the report.
+
+    Raises:
+        CircuitError: a setting that the circuit cannot take, fewer than two, two of one name, or a relaxation that is
+            due after more steps than are trained.
+        DataError: a folder that is not empty, without ``resume``; none, with it; runs of another version of neurosim.
+        SimulationError, UnknownNameError: a number, seed or optimizer that cannot be.
+
+    Example:
+        >>> import tempfile
+        >>> from neurosim import BP, circuits
+        >>> from neurosim.datasets import load_dataset
+        >>> data, circuit = load_dataset("digits").subset(train=64, test=32), circuits.load("digits-fc", widths=(8, 6))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     compared = Comparison(circuit, data, [Setting("GEVB"), Setting("BP", rule=BP())], folder, epochs=1)
+        ...     first, second = compared.run(say=lambda line: None)
+        >>> first.difference, second.difference > 0
+        (0.0, True)
+    """
+
+    circuit: Circuit
+    dataset: Dataset
+    settings: tuple[Setting, ...] = field(converter=_in_order, validator=_settings)
+    folder: Path = field(converter=Path)
+    epochs: int = field(default=5, kw_only=True, validator=_one_or_more)
+    seeds: tuple[int, ...] = field(default=(0,), kw_only=True, converter=_each, validator=_seeds)
+    batch_size: int = field(default=128, kw_only=True, validator=_one_or_more)
+    optimizer: str = field(default="adam", kw_only=True, validator=_optimizer)
+    learning_rate: float = field(default=3e-4, kw_only=True)
+    precision: str = field(default="float32", kw_only=True)
+    device: str = field(default="cpu", kw_only=True)
+    jobs: int = field(default=1, kw_only=True, validator=_one_or_more)
+    resume: bool = field(default=False, kw_only=True)
+    remark: str = field(default="", kw_only=True)
+    #: setting -> the circuit with it
+    circuits: Mapping[str, Circuit] = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        made = {setting.name: applied(self.circuit, setting) for setting in self.settings}
+        object.__setattr__(self, "circuits", made)
+        for setting in self.settings:
+            self._refuse_idle_relaxation(setting)
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"{self.folder}: expected a folder, found a file; name another with --out")
+        if self.resume and not (self.folder / "runs").is_dir():
+            raise DataError(f"{self.folder}: expected a comparison to resume, but there is no folder of runs in it")
+        if not self.resume and self.folder.exists() and any(self.folder.iterdir()):
+            raise DataError(
+                f"{self.folder}: expected a new or empty folder, found files; continue a comparison with --resume, or "
+                "name another folder with --out"
+            )
+        for setting in self.settings:
+            for seed in self.seeds:
+                self._refuse_unfit(self.path(setting, seed))
+
+    def path(self, setting: Setting, seed: int) -> Path:
+        """Where the run of a setting and seed is recorded."""
+        return self.folder / "runs" / folder_name(setting.name) / f"seed{seed}.h5"
+
+    def simulator(self, setting: Setting, seed: int) -> Simulator:
+        """A simulator of one setting, untrained."""
+        circuit = self.circuits[setting.name]
+        return Simulator(
+            circuit,
+            device=self.device,
+            precision=self.precision,
+            vectorization=setting.runs_as,
+            seed=seed,
+            optimizer=self._optimizer_of(circuit),
+        )
+
+    def run(self, say: Callable[[str], None] = print) -> list[Row]:
+        """Train what is not trained yet, measure, and write the report; a run that fails does not stop the others.
+
+        Args:
+            say: is told of the progress, line by line.
+
+        Raises:
+            DataError: a run file in the folder that is of another comparison.
+        """
+        failures: dict[tuple[str, int], str] = {}
+        tasks = [(self, setting, seed) for seed in self.seeds for setting in self.settings]
+        for (_, setting, seed), answer, problem in run_each(_train, tasks, self.jobs, caught=SimulationError):
+            say(f"{setting.name}, seed {seed}: {answer or f'FAILED: {problem}'}")
+            if problem is not None:
+                failures[setting.name, seed] = f"seed {seed}: {problem}"
+        costs = self.costs()
+        rows = [self._row(setting, costs[setting.name], failures) for setting in self.settings]
+        self._write(rows)
+        return rows
+
+    def costs(self) -> dict[str, StepCost]:
+        """What a step of every setting costs, on the first batch, by simulators of their own that take turns."""
+        split = self.dataset.train
+        images, labels = (part[: self.batch_size].to(self.device) for part in (split.images, split.labels))
+        simulators = {setting.name: self.simulator(setting, self.seeds[0]) for setting in self.settings}
+        steps = {name: partial(simulator.learn, images, labels) for name, simulator in simulators.items()}
+        return step_costs(steps, self.device)
+
+    def train(self, setting: Setting, seed: int) -> float:
+        """Train one setting from one seed, or go on where its run file ends; the last test error.
+
+        Raises:
+            DataError: the run file is of something else.
+            SimulationError: numbers that are no longer finite.
+        """
+        path = self.path(setting, seed)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        notes = {"setting": setting.to_dict()}
+        recorder = RunRecorder(path, notes=notes, checkpoints="last", resume=path.exists())
+        trainer = Trainer(
+            self.simulator(setting, seed),
+            self.dataset,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            checkpoint_every=Run(path).config["checkpoint_every"] if path.exists() else max(10, self.epochs),
+            early_stop=False,
+            observers=[recorder, SpreadRecorder(recorder), ProgressBar()],
+        )
+        return trainer.run().epochs[-1].test_error
+
+    def _row(self, setting: Setting, cost: StepCost, failures: Mapping[tuple[str, int], str]) -> Row:
+        reference, circuit = self.settings[0], self.circuits[setting.name]
+        seeds = tuple(seed for seed in self.seeds if (setting.name, seed) not in failures)
+        paths = [self.path(setting, seed) for seed in seeds]
+        pairs = [
+            (self.path(reference, seed), path)
+            for seed, path in zip(seeds, paths, strict=True)
+            if (reference.name, seed) not in failures
+        ]
+        simulator = self.simulator(setting, self.seeds[0])
+        return Row(
+            name=setting.name,
+            components=circuit.K,
+            presentations=simulator.presentations,
+            seeds=seeds,
+            curves=tuple(curve(path) for path in paths),
+            cost=cost,
+            bits=not isinstance(circuit.readout, OneHot),
+            spreads=spreads([spread_by_epoch(path) for path in paths]),
+            code_errors=tuple(final_code_errors(simulator, path, self.dataset.test) for path in paths),
+            failures=tuple(text for (name, _), text in failures.items() if name == setting.name),
+            **weight_differences(pairs, circuit.K, self.circuits[reference.name].K),
+        )
+
+    def _write(self, rows: Sequence[Row]) -> None:
+        from neurosim.figures.comparison import draw_comparison  # matplotlib is loaded only where something is drawn
+
+        write_whole(self.folder / "comparison.md", self.report(rows))
+        data = as_data(rows, self._about())
+        write_whole(self.folder / "comparison.json", json.dumps(data, indent=1) + "\n")
+        draw_comparison(rows).figure.savefig(self.folder / "comparison.png", dpi=150)
+
+    def report(self, rows: Sequence[Row]) -> str:
+        """The table and what it is of, as text."""
+        about = self._about()
+        seeds = ", ".join(map(str, self.seeds))
+        what = (
+            f"{self.dataset.name} ({len(self.dataset.train)} + {len(self.dataset.test)} images), {self.epochs} epochs, "
+            f"seeds {seeds}, batches of {self.batch_size}, {self.optimizer} at {self.learning_rate:g}, "
+            f"{self.precision}, {self.device}, {about['threads']} threads."
+        )
+        return as_markdown(rows, f"{what}\n{self.remark}" if self.remark else what)
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "neurosim": __version__,
+            "torch": str(torch.__version__),
+            "threads": torch.get_num_threads(),
+            "dataset": self.dataset.name,
+            "epochs": self.epochs,
+            "seeds": list(self.seeds),
+            "batch_size": self.batch_size,
+            "optimizer": self.optimizer,
+            "learning_rate": self.learning_rate,
+            "precision": self.precision,
+            "device": self.device,
+            "remark": self.remark,
+            "circuit": self.circuit.to_dict(),
+            "settings": [setting.to_dict() for setting in self.settings],
+        }
+
+    def _optimizer_of(self, circuit: Circuit) -> Optimizer:
+        if self.optimizer == "adam":  # does not see the scale of updates
+            return Adam(self.learning_rate)
+        untied = [name for name, group in circuit.groups.items() if group.untied and group.rule is not None]
+        return SGD(self.learning_rate, groups={name: {"lr": self.learning_rate * circuit.K} for name in untied})
+
+    def _refuse_idle_relaxation(self, setting: Setting) -> None:
+        """One that is due after more steps than there are would change nothing."""
+        per_epoch = math.ceil(len(self.dataset.train) / self.batch_size)
+        for group in self.circuits[setting.name].groups.values():
+            relaxation = group.relaxation
+            if relaxation is not None and group.rule is not None and relaxation.every > per_epoch * self.epochs:
+                raise CircuitError(
+                    f"setting '{setting.name}': the relaxation of group '{group.name}' is due every {relaxation.every} "
+                    f"steps, but {self.epochs} epochs of {per_epoch} steps are {per_epoch * self.epochs}, so it would "
+                    "never run; relax more often, train longer, or compare with 'never' (no relaxation)"
+                )
+
+    def _refuse_unfit(self, path: Path) -> None:
+        """A run that cannot be continued here."""
+        if not path.exists():
+            return
+        run = Run(path)
+        refuse_other_version(run)
+        if (trained := run.epoch) > self.epochs:
+            raise DataError(
+                f"{path}: this run has trained {trained} epochs already, {self.epochs} are asked for; raise --epochs, "
+                "or name another folder with --out"
+            )
+
+
+def _train(task: tuple[Comparison, Setting, int]) -> str:
+    comparison, setting, seed = task
+    return f"test error {comparison.train(setting, seed):.2%}"

@@ -1,0 +1,1 @@
+"""From run files and tables of numbers to the figures of ``neurosim.figures``."""
