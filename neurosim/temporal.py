@@ -15,12 +15,15 @@ from torch import Tensor
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.forward import Activity, Keep, Perturbation, released
+from neurosim.plasticity import CreditForm
 from neurosim.schedule import Schedule
 from neurosim.synapses import Synapses
 from neurosim.tensors import CircuitTensors
 
-#: On the cpu a batch runs in slices whose largest activity has about this many bytes.
+#: On the cpu a batch runs in slices whose largest activity has about this many bytes,
 _SLICE_BYTES = 4 * 2**20
+#: or this share of them, where rules hold credit of every unit beside it.
+_SHARE_BESIDE_CREDIT = 3 / 4
 
 
 @frozen
@@ -75,6 +78,9 @@ class TemporalPass:
         self._vectors = [name for name in circuit.order if not self.populations[name].scalar]
         self._gathering = [self.plan(self._gates_at(level)) for level in range(1, schedule.depth + 1)]
         self._largest = max(population.units for population in self.populations.values())
+        rules = {group.rule for group in circuit.groups.values() if group.rule is not None}
+        broadcasting = all(rule.form(circuit) is CreditForm.BROADCAST for rule in rules)
+        self._share = 1.0 if broadcasting else _SHARE_BESIDE_CREDIT
 
     def _gates_at(self, level: int) -> list[str]:
         """The populations whose gates a presentation makes known, because those before them are known already."""
@@ -99,7 +105,8 @@ class TemporalPass:
         """The parts in which a batch is presented: on the cpu as even as possible, elsewhere one."""
         batch, count = len(images), 1
         if images.device.type == "cpu":
-            count = max(1, round(batch * self._largest * images.element_size() / _SLICE_BYTES))
+            size = batch * self._largest * images.element_size()
+            count = max(1, round(size / (_SLICE_BYTES * self._share)))
         size = max(1, -(-batch // count))
         return [slice(start, min(start + size, batch)) for start in range(0, batch, size)]
 

@@ -34,8 +34,8 @@ class AlignmentRecorder(Observer):
     """Measures :func:`~neurosim.analysis.credit_quality.credit_quality` of the rules that learn at every checkpoint.
 
     It goes into the run file of the trainer's :class:`~neurosim.runs.recording.RunRecorder`, a row beside every
-    checkpoint, the first before any training. What a rule draws for a batch comes from a stream of the step's own, so measuring
-    takes nothing away: the run is the same, bit for bit, with and without.
+    checkpoint, the first before any training. What a rule draws for a batch comes from a stream of the step's own, so
+    measuring takes nothing away: the run is the same, bit for bit, with and without.
 
     Args:
         examples: the first so many training images.
