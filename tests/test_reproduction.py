@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +114,30 @@ def test_killed_and_continued(package: Path) -> None:
     reproduce(package, *options, "killed", "--resume")
     reproduce(package, *options, "whole")
     assert errors(package, "killed") == errors(package, "whole")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a group of processes")
+def test_workers_end_with_the_parent_that_is_killed(package: Path) -> None:
+    """They hold its standard output, which comes to its end with the last of them; then the folder is free."""
+    options = ["digits", "--epochs", "3", "--seeds", "2", "--jobs", "2", "--out"]
+    process = subprocess.Popen(
+        [*COMMAND, *options, "killed"],
+        cwd=package.parent,
+        env=environment(package),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "epoch 1/3" in line)
+        process.kill()
+        process.communicate(timeout=120)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    reproduce(package, *options, "killed", "--resume")
+    assert [len(run) for runs in errors(package, "killed").values() for run in runs] == [3, 3, 3, 3]
 
 
 def test_one_that_fails_does_not_stop_the_others(package: Path) -> None:
