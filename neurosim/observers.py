@@ -248,17 +248,27 @@ class ProgressBar(Observer):
 
 
 class EpochLines(Observer):
-    """A line per epoch, where there is no terminal to draw a progress bar on."""
+    """A line per epoch, where there is no terminal to draw a progress bar on.
+
+    Printed when the epoch is committed: after a recorder, what was printed is on disk and is not repeated by a resume.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
 
     def on_epoch(self, trainer: Training, row: EpochRow) -> None:
         seconds = row.step_seconds + row.evaluation_seconds
-        print(
+        self._lines.append(
             f"epoch {row.epoch}/{trainer.epochs}: train loss {row.train_loss:.4f}, test error {row.test_error:.2%}, "
-            f"{seconds:.1f} s",
-            flush=True,
+            f"{seconds:.1f} s"
         )
 
     def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
-        print(
-            f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}", flush=True
+        self._lines.append(
+            f"checkpoint at epoch {row.epoch}: train error {row.train_error:.2%}, test {row.test_error:.2%}"
         )
+
+    def on_commit(self, trainer: Training) -> None:
+        for line in self._lines:
+            print(line, flush=True)
+        self._lines.clear()

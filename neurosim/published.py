@@ -111,17 +111,27 @@ def select(
             raise UnknownNameError("part of an experiment's name", part, known_parts)
     for pattern in patterns:
         if not any(_fits(name, pattern) for name in experiments):
-            raise UnknownNameError("experiment", pattern, experiments)
-    chosen = [
-        experiment
-        for name, experiment in experiments.items()
-        if (not patterns or any(_fits(name, pattern) for pattern in patterns))
-        and all(any(one in name.split("/") for one in either) for either in wanted)
-    ]
-    if not chosen:
-        asked = " ".join([*patterns, *(",".join(either) for either in wanted)])
-        raise UnknownNameError("combination of filters", asked, experiments, hint="; each fits some, together none")
-    return chosen
+            hint = "; beginnings stand for all that follow, whole names: `neurosim list experiments`"
+            raise UnknownNameError("experiment", pattern, _what_may_follow(pattern, experiments), hint)
+    left = [name for name in experiments if not patterns or any(_fits(name, pattern) for pattern in patterns)]
+    for either in wanted:
+        fitting = [name for name in left if any(one in name.split("/") for one in either)]
+        if not fitting:
+            asked = " ".join([*patterns, *map(",".join, wanted)])
+            parts_left = {part for name in left for part in name.split("/")}
+            hint = f"; each fits some, together none: these are the parts of names that '{','.join(either)}' had to fit"
+            raise UnknownNameError("combination of filters", asked, parts_left, hint)
+        left = fitting
+    return [experiments[name] for name in left]
+
+
+def _what_may_follow(pattern: str, names: Iterable[str]) -> set[str]:
+    """Up to the part where ``pattern`` leaves all names: the beginnings of names that are one part longer."""
+    parts, beginnings = pattern.split("/"), {tuple(name.split("/")) for name in names}
+    known = 0
+    while any(each[: known + 1] == tuple(parts[: known + 1]) for each in beginnings) and known < len(parts):
+        known += 1
+    return {"/".join(each[: known + 1]) for each in beginnings if each[:known] == tuple(parts[:known])}
 
 
 def _fits(name: str, pattern: str) -> bool:

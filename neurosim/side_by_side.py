@@ -7,6 +7,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.connection import wait
+from threading import Thread
 from typing import TypeVar
 
 import torch
@@ -52,6 +54,15 @@ def _begin(threads: int) -> None:
     """In every process: Ctrl-C, which reaches all of them, ends it without a traceback; what it committed stays."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(threads)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Killed, a parent tells its workers nothing: they would train on, unseen, in the way of whoever resumes."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only workers run this
+    wait([parent.sentinel])
+    os._exit(1)  # what was committed stays; sys.exit would end this thread alone
 
 
 def _answer(work: Callable[[Task], str], task: Task, caught: type[NeurosimError]) -> tuple[str | None, str | None]:

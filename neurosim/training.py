@@ -100,7 +100,7 @@ class Trainer:
                 f"Trainer(simulator, dataset): expected a Simulator and a Dataset such as load_dataset('digits'), got "
                 f"{type(self.simulator).__name__} and {type(self.dataset).__name__}"
             )
-        _refuse_misfit(self.simulator.circuit, self.dataset)
+        refuse_misfit(self.simulator.circuit, self.dataset)
         self.dataset = self.dataset.to(self.simulator.device)
         self._watching = (*self.observers, EarlyStop()) if self.early_stop else tuple(self.observers)
 
@@ -253,7 +253,8 @@ class _Totals:
         return loss / count, mistakes / count
 
 
-def _refuse_misfit(circuit: Any, dataset: Dataset) -> None:
+def refuse_misfit(circuit: Any, dataset: Dataset) -> None:
+    """Raise a :class:`DataError` where a circuit cannot take a dataset's images or tell its classes."""
     expected = tuple(circuit.inputs)
     if dataset.image_shape != expected:
         raise DataError(

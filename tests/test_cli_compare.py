@@ -121,6 +121,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         (["--vary", "rule=bp", "--seeds", "0"], "--seeds: expected at least one seed; '0' is how many, and N means"),
         (["--vary", "rule=bp", "--rule", "frozen"], "give one a rule, or record an untrained network with `neurosim"),
         (["--vary", "rule=bp", "--optimizer", "adm"], "unknown optimizer 'adm'; did you mean 'adam'?"),
+        (["--vary", "rule=bp", "--precision", "float23"], "unknown precision 'float23'; did you mean 'float32'?"),
+        (["--vary", "rule=bp", "--device", "tpu"], "unknown device 'tpu'; "),
+        (["--vary", "rule=bp", "--learning-rate", "nan"], "learning_rate: expected a finite number above 0, such as "),
+        (["--vary", "rule=bp", "--circuit", "mnist-fc", "--dataset", "digits"], "expected images of (1, 28, 28), the"),
         (["--vary", "rule=bp", "--out", "."], "expected a new or empty folder, found files"),
         (["--vary", "rule=bp", "--circuit", "digits"], "unknown circuit 'digits'"),
     ],
@@ -153,5 +157,11 @@ def test_help_says_what_can_be_varied(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         cli.main()
     shown = capsys.readouterr().out
-    for line in ("vectorization=group,temporal", "relaxation=tied,never,every 1", "[[setting]]", 'rule = "bp"'):
+    for line in (
+        "vectorization=group,temporal",
+        "relaxation=tied,never,every 1",
+        "noise every 100 x 2000",
+        "[[setting]]",
+        'rule = "bp"',
+    ):
         assert line in shown

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -30,7 +32,9 @@ from neurosim import (
     circuits,
 )
 from neurosim.analysis.code_errors import CodeErrors
-from neurosim.comparison.comparison import Comparison, folder_name
+from neurosim.comparison.checks import folder_name
+from neurosim.comparison.comparison import Comparison
+from neurosim.comparison.costs import averaged, kinds_of_step, remainders
 from neurosim.comparison.rows import largest_difference
 from neurosim.comparison.setting import Setting, applied
 from neurosim.comparison.setting_words import AS_IT_IS, one_at_a_time, read_factor, settings_from
@@ -39,7 +43,7 @@ from neurosim.datasets import load_dataset
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
 from neurosim.experiment import ConfigError
 from neurosim.figures.comparison import draw_comparison
-from neurosim.step_costs import StepCost, step_costs
+from neurosim.step_costs import WARM_UP, StepCost, step_costs
 
 COST = StepCost(wall_seconds=0.01, cpu_seconds=0.02, peak_bytes=2**20)
 
@@ -151,6 +155,11 @@ def test_settings_of_the_wrong_kind(options, text):
         ("relaxation", "every 5", {"sharing": "untied", "relaxation": Relaxation(every=5)}),
         ("relaxation", "noise every 5", {"sharing": "untied", "relaxation": NoiseRelaxation(every=5)}),
         ("relaxation", {"type": "Relaxation", "rate": 0.5}, {"sharing": "untied", "relaxation": Relaxation(0.5)}),
+        (
+            "relaxation",
+            "noise every 5 x 2000",
+            {"sharing": "untied", "relaxation": NoiseRelaxation(presentations=2000, every=5)},
+        ),
         ("rule", "bp", {"rule": BP()}),
         ("rule", {"type": "BP"}, {"rule": BP()}),
     ],
@@ -178,8 +187,11 @@ def test_words_and_tables(factor, value, parts):
         (
             "relaxation",
             "each 5",
-            "unknown relaxation 'each 5'; known: every N, never, noise every N, tied; N is a number",
+            "unknown relaxation 'each 5'; known: every N, never, noise every N, noise every N x M, tied; N is a number "
+            "of steps, M one of presentations of noise",
         ),
+        ("relaxation", "every 5 x 20", "unknown relaxation 'every 5 x 20'"),
+        ("relaxation", "noise every 5 x 0", "NoiseRelaxation.presentations must be a whole number of at least 1, got"),
         ("relaxation", "every 0", "Relaxation.every must be a whole number of at least 1, got 0"),
         ("rule", "gevbb", "unknown rule 'gevbb'; did you mean 'gevb'?"),
         ("rule", 3, "rule: expected a word or a table with its type, got 3"),
@@ -284,6 +296,58 @@ def test_a_relaxation_that_is_never_due_is_refused(digits, tmp_path):
         Comparison(small(), digits, settings, tmp_path / "out", epochs=2, batch_size=32)
 
 
+def test_what_waits_is_measured_in_a_step_of_its_own(digits, tmp_path):
+    """At its peak a relaxation allocates as much every 10 steps as in every step, and more than a step without it."""
+    kinds = {"average": Relaxation, "noise": partial(NoiseRelaxation, presentations=3)}
+    settings = [Setting("never", sharing="untied")] + [
+        Setting(f"{name}, {every}", sharing="untied", relaxation=kind(every=every))
+        for name, kind in kinds.items()
+        for every in (1, 10)
+    ]
+    circuit = circuits.load("digits-fc", widths=(64, 32))
+    costs = Comparison(circuit, digits, settings, tmp_path / "out", epochs=1, batch_size=4).costs()
+    for name in kinds:
+        assert costs[f"{name}, 10"].peak_bytes == costs[f"{name}, 1"].peak_bytes > 2 * costs["never"].peak_bytes
+
+
+def test_costs_of_several_waits():
+    """Two groups that are relaxed every 2 and every 5 steps, and a frozen one that never is."""
+    vectors = small().to_dict()
+    for entry, every in zip(vectors["groups"][1:], (2, 5), strict=True):
+        entry.update(sharing="untied", relaxation=Relaxation(every=every).to_dict())
+    circuit = Circuit.from_dict(vectors)
+    kinds = kinds_of_step(circuit)
+    found = {
+        wait: [group.relaxation and group.relaxation.every for group in kind.groups.values()]
+        for wait, kind in kinds.items()
+    }
+    assert found == {1: [None, None, None], 2: [None, 1, None], 5: [None, None, 1]}
+    assert list(kinds_of_step(circuit.with_rules({"fc1->fc2": None}))) == [1, 5]
+    costs = {1: StepCost(1.0, 2.0, 700), 2: StepCost(3.0, 6.0, 300), 5: StepCost(2.0, 1.0, 900)}
+    cost = averaged(costs)
+    assert cost.wall_seconds == pytest.approx(1 + 2 / 2 + 1 / 5, abs=1e-12)
+    assert cost.cpu_seconds == pytest.approx(2 + 4 / 2, abs=1e-12), "no relaxation saves time"
+    assert cost.peak_bytes == 900
+    assert averaged({1: StepCost(1.0, 1.0, None)}).peak_bytes is None
+
+
+def test_what_noise_leaves_is_in_the_report():
+    """On mnist-fc 100 presentations leave sqrt((1 - 1/1024)^100) = 95.2 % of the spread, 3000 leave 23.1 %."""
+    circuit = circuits.load("mnist-fc")
+    groups = {"fc1->fc2": 1024, "fc2->output": 512}
+    rows = [ROWS[0]]
+    for word in ("noise every 100", "noise every 100 x 3000", "every 100"):
+        relaxed = applied(circuit, Setting(word, **read_factor("relaxation", word, circuit)))
+        rows.append(attrs.evolve(ROWS[1], name=word, remainders=remainders(relaxed)))
+    for row, presentations in zip(rows[1:3], (100, 3000), strict=True):
+        exact = {name: (1 - 1 / n) ** (presentations / 2) for name, n in groups.items()}
+        assert row.remainders == pytest.approx(exact, abs=5e-4)
+    report = as_markdown(rows, "")
+    assert "- noise every 100: 95.2 % (fc1->fc2), 90.7 % (fc2->output)\n" in report
+    assert "- noise every 100 x 3000: 23.1 % (fc1->fc2), 5.3 % (fc2->output)\n" in report
+    assert report.count("% (fc1->fc2)") == 2 and "by noise" not in as_markdown(ROWS, "")
+
+
 def test_spreads_in_table_and_figure():
     row = attrs.evolve(ROWS[0], spreads={"a->b": ((0.0, 0.1, 0.3), (0.0, 0.3, 0.5)), "b->c": ((0.0, None, 0.2),)})
     lines = as_markdown([row, ROWS[1]], "").splitlines()
@@ -335,6 +399,10 @@ def test_a_run_that_fails_does_not_stop_the_others(digits, tmp_path):
         ([Setting("a"), Setting("b")], {"seeds": (1, 1)}, "seeds: expected at least one, each once, got [1, 1]"),
         ([Setting("a"), Setting("b")], {"epochs": 0}, "epochs: expected an integer of at least 1, got 0"),
         ([Setting("a"), Setting("b")], {"optimizer": "adamw"}, "unknown optimizer 'adamw'; did you mean 'adam'?"),
+        ([Setting("a"), Setting("b")], {"precision": "float23"}, "unknown precision 'float23'; did you mean"),
+        ([Setting("a"), Setting("b")], {"device": "tpu"}, "unknown device 'tpu'; "),
+        ([Setting("a"), Setting("b")], {"learning_rate": -1.0}, "learning_rate: expected a finite number above 0, "),
+        ([Setting("a"), Setting("b")], {"learning_rate": math.nan}, "such as 0.0003, got nan"),
         ([Setting("a"), Setting("b")], {"resume": True}, "expected a comparison to resume, but there is no folder"),
     ],
 )
@@ -342,6 +410,13 @@ def test_comparisons_that_cannot_be(digits, tmp_path, settings, options, text):
     with pytest.raises((CircuitError, SimulationError, UnknownNameError, DataError)) as error:
         Comparison(small(), digits, settings, tmp_path / "out", **options)
     assert text in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_images_that_do_not_fit_leave_no_folder(digits, tmp_path):
+    settings = [Setting("a"), Setting("b")]
+    with pytest.raises(DataError, match=r"dataset 'digits': expected images of \(1, 28, 28\), the circuit's inputs"):
+        Comparison(circuits.load("mnist-fc"), digits, settings, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_folders_that_hold_something_else(digits, tmp_path):
@@ -374,6 +449,13 @@ def test_step_costs_sees_what_a_step_allocates():
 
     cost = step_costs({"step": step}, rounds=2)["step"]
     assert 16_000 <= cost.peak_bytes <= 21_000
+
+
+def test_a_long_step_is_timed_once(monkeypatch):
+    made = []
+    monkeypatch.setattr("neurosim.step_costs._LONG_SECONDS", 0.0)
+    cost = step_costs({"step": lambda: made.append(torch.ones(8, device="cpu"))}, rounds=7)["step"]
+    assert len(made) == WARM_UP + 2 and cost.wall_seconds > 0  # one more shows its memory
 
 
 def test_names_of_folders():

@@ -69,9 +69,16 @@ def test_select() -> None:
     ("patterns", "parts", "message"),
     [
         ([], ["gevbb"], "unknown part of an experiment's name 'gevbb'; did you mean 'gevb'? Known: bp, "),
-        (["table3/fc"], [], "unknown experiment 'table3/fc'; "),
-        (["table1/f"], [], "unknown experiment 'table1/f'; "),
-        ([], ["gevb", "conventional"], "unknown combination of filters 'gevb conventional'; "),
+        (["table3/fc"], [], "Known: table1, table2; beginnings stand for all that follow, whole names: `neurosim l"),
+        (["table9"], [], "unknown experiment 'table9'; did you mean 'table2'? Known: table1, table2; beginnings"),
+        (["table1/f"], [], "unknown experiment 'table1/f'; did you mean 'table1/fc'? Known: table1/conv, table1/fc"),
+        (["table1/fc/vectorised/mixed"], [], "Known: table1/fc/conventional, table1/fc/vectorized; beginnings"),
+        (
+            ["table1"],
+            ["gevb", "conventional"],
+            "unknown combination of filters 'table1 gevb conventional'; known: conv, fc, gevb, lc, mixed, nonnegative, "
+            "table1, vectorized; each fits some, together none: these are the parts of names that 'conventional' had",
+        ),
     ],
 )
 def test_filters_that_select_nothing(patterns: list[str], parts: list[str], message: str) -> None:

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from training_fakes import FakeSimulator, fake_dataset
 
 from neurosim.cli import app
 from neurosim.cli.reproduce import _tables, read_seeds
+from neurosim.datasets import Dataset, Split, load_dataset, save_dataset
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
-from neurosim.published import Protocol, PublishedExperiment
-from neurosim.reproduction.reproduction import Reproduction, Settings, Task, is_complete, stopped_early
+from neurosim.optimizers import Optimizer
+from neurosim.published import Protocol, PublishedExperiment, published_experiments
+from neurosim.reproduction.reproduction import Reproduction, Settings, Task, is_complete, stopped_early, trainer_for
 from neurosim.reproduction.table import Cell, MeasuredRun, as_json, as_markdown
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
+from neurosim.simulator import Simulator
 from neurosim.training import Trainer
 
 COMMAND = [sys.executable, "-W", "error", "-m", "neurosim.cli", "reproduce"]
@@ -109,9 +116,33 @@ def test_killed_and_continued(package: Path) -> None:
     process.kill()
     process.wait()
     process.stdout.close()
-    reproduce(package, *options, "killed", "--resume")
+    assert "epoch 1/3" not in reproduce(package, *options, "killed", "--resume"), "what was printed is on disk"
     reproduce(package, *options, "whole")
     assert errors(package, "killed") == errors(package, "whole")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a group of processes")
+def test_workers_end_with_the_parent_that_is_killed(package: Path) -> None:
+    """They hold its standard output, which comes to its end with the last of them; then the folder is free."""
+    options = ["digits", "--epochs", "3", "--seeds", "2", "--jobs", "2", "--out"]
+    process = subprocess.Popen(
+        [*COMMAND, *options, "killed"],
+        cwd=package.parent,
+        env=environment(package),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "epoch 1/3" in line)
+        process.kill()
+        process.communicate(timeout=120)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    reproduce(package, *options, "killed", "--resume")
+    assert [len(run) for runs in errors(package, "killed").values() for run in runs] == [3, 3, 3, 3]
 
 
 def test_one_that_fails_does_not_stop_the_others(package: Path) -> None:
@@ -191,15 +222,36 @@ def test_an_existing_folder_needs_resume(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [(["--precision", "float16"], "unknown precision 'float16'"), (["--device", "abacus"], "unknown device 'abacus'")],
+    [
+        (["--precision", "float16"], "unknown precision 'float16'"),
+        (["--device", "abacus"], "unknown device 'abacus'"),
+        (["--data-dir", "no/such"], "dataset 'mnist': expected torchvision to download "),
+    ],
 )
 def test_what_no_run_can_use_leaves_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UnknownNameError, match=message):
+    with pytest.raises((UnknownNameError, DataError), match=message):
         app(["reproduce", "table1/fc", "--seeds", "1", *option], standalone_mode=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_one_dataset_that_is_missing_does_not_stop_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two; where all are missing nothing is made."""
+    small_paper_data(tmp_path, "cifar10")
+    started: list[str] = []
+    monkeypatch.setattr(
+        "neurosim.reproduction.reproduction.run_task", lambda argument: started.append(argument[0].experiment) or ""
+    )
+    folder, known = Reproduction(tmp_path / "out"), published_experiments()
+    monkeypatch.setattr("neurosim.reproduction.reproduction.load_dataset", partial(without, "mnist"))
+    both = [known["table1/fc/conventional/mixed/bp"], known["table2/fc/conventional/mixed/bp"]]
+    with pytest.raises(DataError, match="^no mnist$"):
+        folder.run(folder.tasks(both[:1], [0], None), data_dir=tmp_path)
+    assert not folder.folder.exists()
+    folder.run(folder.tasks(both, [0], None), data_dir=tmp_path)
+    assert started == [experiment.name for experiment in both]
 
 
 def test_nothing_to_resume_and_a_strangers_folder(tmp_path: Path) -> None:
@@ -327,6 +379,71 @@ def test_an_option_names_itself_and_what_it_takes(option: str, value: str, known
 def test_seeds_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError, match="--seeds: expected"):
         read_seeds(text)
+
+
+# -- the protocol ------------------------------------------------------------------------------------------------------
+
+SHAPES = {"mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
+
+
+def small_paper_data(folder: Path, name: str) -> Dataset:
+    """A file of 20 + 10 images that passes for a dataset of the paper."""
+    generator = torch.Generator().manual_seed(0)
+
+    def split(count: int) -> Split:
+        images = torch.randint(256, (count, *SHAPES[name]), dtype=torch.uint8, generator=generator)
+        return Split(images, torch.arange(count) % 10)
+
+    data = Dataset(name, tuple("0123456789"), "noise", split(20), split(10))
+    save_dataset(data, folder / f"{name}.h5")
+    return data
+
+
+def without(missing: str, name: str, data_dir: Path | None) -> Dataset:
+    if name == missing:
+        raise DataError(f"no {missing}")
+    return load_dataset(name, data_dir)
+
+
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [
+        ("table1/fc/vectorized/nonnegative/gevb", 0),
+        ("table1/conv/conventional/nonnegative/dfa", 3),
+        ("table2/fc/conventional/mixed/bp", 4),
+    ],
+)
+def test_a_run_is_trained_as_appendix_h_says(tmp_path: Path, name: str, seed: int) -> None:
+    """Adam with beta 0.9 and 0.999, epsilon 1e-8, rate 3e-4; 190 epochs, checkpoints every 10, batches of 128."""
+    experiment = published_experiments()[name]
+    data = small_paper_data(tmp_path, experiment.dataset)
+    (task,) = Reproduction(tmp_path / "out").tasks([experiment], [seed], None)
+    trainer = trainer_for(task, Settings(), tmp_path)
+    simulator = trainer.simulator
+    assert isinstance(simulator, Simulator)
+    assert simulator.optimizer == Optimizer(
+        torch.optim.Adam, {"lr": 3e-4, "betas": (0.9, 0.999), "eps": 1e-8, "fused": True}
+    )
+    assert (trainer.batch_size, trainer.checkpoint_every, trainer.epochs) == (128, 10, 190)
+    assert trainer.early_stop is True
+    assert (simulator.seed, simulator.precision, simulator.vectorization) == (seed, "float32", "group")
+    assert simulator.circuit == experiment.build()
+    assert trainer.dataset.fingerprint == data.fingerprint
+    recorder, _ = trainer.observers
+    assert isinstance(recorder, RunRecorder) and recorder.path == tmp_path / "out" / "runs" / name / f"seed{seed}.h5"
+
+
+def test_a_run_is_given_what_its_folder_and_task_say(tmp_path: Path) -> None:
+    small_paper_data(tmp_path, "mnist")
+    experiment = published_experiments()["table1/fc/conventional/mixed/bp"]
+    settings = Settings(precision="float64", train_examples=12, test_examples=7)
+    tasks = Reproduction(tmp_path / "out", settings).tasks([experiment], [0, 1], 6)
+    trainers = [trainer_for(task, settings, tmp_path) for task in tasks]
+    for trainer in trainers:
+        assert (trainer.epochs, trainer.checkpoint_every, trainer.simulator.precision) == (6, 10, "float64")
+        assert (len(trainer.dataset.train), len(trainer.dataset.test)) == (12, 7)
+    one, other = (trainer.simulator.state_dict()["weights/fc1->fc2"] for trainer in trainers)
+    assert not torch.equal(one, other), "seeds draw weights of their own"
 
 
 # -- the paper's own -----------------------------------------------------------------------------------------------

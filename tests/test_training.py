@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +15,8 @@ import torch
 
 from neurosim.datasets import batches
 from neurosim.errors import DataError, SimulationError
-from neurosim.observers import CheckpointRow, EarlyStop, Observer, ProgressBar
+from neurosim.observers import CheckpointRow, EarlyStop, EpochLines, Observer, ProgressBar
+from neurosim.reproduction.reproduction import _Lines
 from neurosim.streams import stream
 from neurosim.training import Trainer
 
@@ -294,6 +296,22 @@ def test_an_interrupt_reaches_the_observers_and_the_caller() -> None:
     with pytest.raises(KeyboardInterrupt):
         trainer(observers=[diary]).run()
     assert diary.entries[-1] == ("end", "KeyboardInterrupt", "KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("lines", [EpochLines(), _Lines("run")], ids=["train", "reproduce"])
+def test_an_epoch_is_printed_once_it_is_committed(lines: Observer, capsys: pytest.CaptureFixture[str]) -> None:
+    """A recorder that comes first has an epoch on disk before anybody reads of it."""
+    printed: list[tuple[int, str]] = []
+
+    class Disk(Observer):
+        def on_commit(self, trainer: Any) -> None:
+            printed.append((trainer.epoch, capsys.readouterr().out))
+
+    trainer(observers=[Disk(), lines]).run()
+    printed.append((4, capsys.readouterr().out))
+    assert [number for number, _ in printed] == [0, 1, 2, 3, 4]
+    for number, text in printed:  # until the commit of epoch N: that of N - 1, printed after the commit before
+        assert re.findall(r"epoch (\d)/3", text) == ([str(number - 1)] if number > 1 else [])
 
 
 def test_images_of_another_shape_are_refused() -> None:

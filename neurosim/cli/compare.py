@@ -64,8 +64,10 @@ def compare(
     vectorization=group,temporal,temporal:causal
     gate=SignGate,FirstBinGate,ExternalGate
     code=onehot,onehot:squared,binary,gray,error-correcting:15
-    relaxation=tied,never,every 1,every 100,noise every 100
+    relaxation=tied,never,every 1,every 100,noise every 100 x 2000
     rule=gevb,bp
+
+    Relaxation counts in steps of learning; `noise every 100 x 2000` presents noise 2000 times every 100 steps.
 
     A TOML file may combine them, with hyperparameters as tables; there the first setting is the reference:
 

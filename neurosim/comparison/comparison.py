@@ -7,46 +7,45 @@ for people, ``comparison.json`` for programs, ``comparison.png``. (`neurosim com
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from neurosim import __version__
 from neurosim.circuit import Circuit
+from neurosim.comparison.checks import (
+    device_there,
+    folder_name,
+    known_optimizer,
+    known_precision,
+    one_or_more,
+    refuse_idle_relaxation,
+    refuse_unfit,
+    seeds_once,
+    settings_apart,
+    usable_rate,
+)
+from neurosim.comparison.costs import averaged, kinds_of_step, remainders
 from neurosim.comparison.rows import curve, final_code_errors, spreads, weight_differences
 from neurosim.comparison.setting import Setting, applied
 from neurosim.comparison.spread_recorder import SpreadRecorder, spread_by_epoch
 from neurosim.comparison.table import Row, as_data, as_markdown
 from neurosim.datasets import Dataset
-from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
+from neurosim.errors import SimulationError
 from neurosim.observers import ProgressBar
 from neurosim.optimizers import SGD, Adam, Optimizer
 from neurosim.readout import OneHot
 from neurosim.reproduction.reproduction import write_whole
-from neurosim.runs.recording import RunRecorder, refuse_other_version
+from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
 from neurosim.side_by_side import run_each
 from neurosim.simulator import Simulator
 from neurosim.step_costs import StepCost, step_costs
-from neurosim.training import Trainer
-
-OPTIMIZERS = ("adam", "sgd")
-
-
-def folder_name(setting: str) -> str:
-    """A setting's name as that of a folder.
-
-    Example:
-        >>> folder_name("relaxation=every 100")
-        'relaxation=every-100'
-    """
-    return re.sub(r"[^\w.=+-]+", "-", setting).strip(".-")
+from neurosim.training import Trainer, refuse_misfit
 
 
 def _in_order(value: Iterable[Setting]) -> tuple[Setting, ...]:
@@ -55,33 +54,6 @@ def _in_order(value: Iterable[Setting]) -> tuple[Setting, ...]:
 
 def _each(value: Iterable[int]) -> tuple[int, ...]:
     return tuple(value)
-
-
-def _settings(instance: Comparison, attribute: Attribute[Any], value: tuple[Setting, ...]) -> None:
-    if len(value) < 2 or not all(isinstance(setting, Setting) for setting in value):
-        raise CircuitError(f"settings: expected two or more Settings, the first the reference, got {list(value)!r}")
-    names: dict[str, str] = {}
-    for setting in value:
-        name = folder_name(setting.name)
-        if not name or name in names:
-            other = f", which setting '{names[name]}' has too" if name else ""
-            raise CircuitError(f"setting '{setting.name}': its runs would be in the folder '{name}'{other}; rename it")
-        names[name] = setting.name
-
-
-def _seeds(instance: Comparison, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
-    if not value or len(set(value)) < len(value):
-        raise SimulationError(f"seeds: expected at least one, each once, got {list(value)!r}")
-
-
-def _one_or_more(instance: Comparison, attribute: Attribute[Any], value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise SimulationError(f"{attribute.name}: expected an integer of at least 1, got {value!r}")
-
-
-def _optimizer(instance: Comparison, attribute: Attribute[Any], value: str) -> None:
-    if value not in OPTIMIZERS:
-        raise UnknownNameError("optimizer", str(value), OPTIMIZERS)
 
 
 @frozen(eq=False)
@@ -109,8 +81,9 @@ class Comparison:
     Raises:
         CircuitError: a setting that the circuit cannot take, fewer than two, two of one name, or a relaxation that is
             due after more steps than are trained.
-        DataError: a folder that is not empty, without ``resume``; none, with it; runs of another version of neurosim.
-        SimulationError, UnknownNameError: a number, seed or optimizer that cannot be.
+        DataError: a folder that is not empty, without ``resume``; none, with it; runs of another version of neurosim;
+            images or labels that a circuit cannot take.
+        SimulationError, UnknownNameError: a number, seed, optimizer, precision or device that cannot be.
 
     Example:
         >>> import tempfile
@@ -126,16 +99,16 @@ class Comparison:
 
     circuit: Circuit
     dataset: Dataset
-    settings: tuple[Setting, ...] = field(converter=_in_order, validator=_settings)
+    settings: tuple[Setting, ...] = field(converter=_in_order, validator=settings_apart)
     folder: Path = field(converter=Path)
-    epochs: int = field(default=5, kw_only=True, validator=_one_or_more)
-    seeds: tuple[int, ...] = field(default=(0,), kw_only=True, converter=_each, validator=_seeds)
-    batch_size: int = field(default=128, kw_only=True, validator=_one_or_more)
-    optimizer: str = field(default="adam", kw_only=True, validator=_optimizer)
-    learning_rate: float = field(default=3e-4, kw_only=True)
-    precision: str = field(default="float32", kw_only=True)
-    device: str = field(default="cpu", kw_only=True)
-    jobs: int = field(default=1, kw_only=True, validator=_one_or_more)
+    epochs: int = field(default=5, kw_only=True, validator=one_or_more)
+    seeds: tuple[int, ...] = field(default=(0,), kw_only=True, converter=_each, validator=seeds_once)
+    batch_size: int = field(default=128, kw_only=True, validator=one_or_more)
+    optimizer: str = field(default="adam", kw_only=True, validator=known_optimizer)
+    learning_rate: float = field(default=3e-4, kw_only=True, validator=usable_rate)
+    precision: str = field(default="float32", kw_only=True, validator=known_precision)
+    device: str = field(default="cpu", kw_only=True, validator=device_there)
+    jobs: int = field(default=1, kw_only=True, validator=one_or_more)
     resume: bool = field(default=False, kw_only=True)
     remark: str = field(default="", kw_only=True)
     #: setting -> the circuit with it
@@ -145,19 +118,10 @@ class Comparison:
         made = {setting.name: applied(self.circuit, setting) for setting in self.settings}
         object.__setattr__(self, "circuits", made)
         for setting in self.settings:
-            self._refuse_idle_relaxation(setting)
-        if self.folder.exists() and not self.folder.is_dir():
-            raise DataError(f"{self.folder}: expected a folder, found a file; name another with --out")
-        if self.resume and not (self.folder / "runs").is_dir():
-            raise DataError(f"{self.folder}: expected a comparison to resume, but there is no folder of runs in it")
-        if not self.resume and self.folder.exists() and any(self.folder.iterdir()):
-            raise DataError(
-                f"{self.folder}: expected a new or empty folder, found files; continue a comparison with --resume, or "
-                "name another folder with --out"
-            )
-        for setting in self.settings:
-            for seed in self.seeds:
-                self._refuse_unfit(self.path(setting, seed))
+            circuit = self.circuits[setting.name]
+            refuse_misfit(circuit, self.dataset)
+            refuse_idle_relaxation(setting, circuit, len(self.dataset.train), self.batch_size, self.epochs)
+        refuse_unfit(self)
 
     def path(self, setting: Setting, seed: int) -> Path:
         """Where the run of a setting and seed is recorded."""
@@ -165,15 +129,7 @@ class Comparison:
 
     def simulator(self, setting: Setting, seed: int) -> Simulator:
         """A simulator of one setting, untrained."""
-        circuit = self.circuits[setting.name]
-        return Simulator(
-            circuit,
-            device=self.device,
-            precision=self.precision,
-            vectorization=setting.runs_as,
-            seed=seed,
-            optimizer=self._optimizer_of(circuit),
-        )
+        return self._simulator_of(self.circuits[setting.name], setting, seed)
 
     def run(self, say: Callable[[str], None] = print) -> list[Row]:
         """Train what is not trained yet, measure, and write the report; a run that fails does not stop the others.
@@ -196,12 +152,23 @@ class Comparison:
         return rows
 
     def costs(self) -> dict[str, StepCost]:
-        """What a step of every setting costs, on the first batch, by simulators of their own that take turns."""
+        """What a step of every setting costs, on the first batch, by simulators of their own that take turns.
+
+        Where a relaxation waits, the step in which it is due has a simulator of its own too; see
+        :func:`~neurosim.comparison.costs.averaged`.
+        """
         split = self.dataset.train
         images, labels = (part[: self.batch_size].to(self.device) for part in (split.images, split.labels))
-        simulators = {setting.name: self.simulator(setting, self.seeds[0]) for setting in self.settings}
-        steps = {name: partial(simulator.learn, images, labels) for name, simulator in simulators.items()}
-        return step_costs(steps, self.device)
+        simulators = {
+            (setting.name, wait): self._simulator_of(circuit, setting, self.seeds[0])
+            for setting in self.settings
+            for wait, circuit in kinds_of_step(self.circuits[setting.name]).items()
+        }
+        steps = {which: partial(simulator.learn, images, labels) for which, simulator in simulators.items()}
+        found: dict[str, dict[int, StepCost]] = {setting.name: {} for setting in self.settings}
+        for (name, wait), cost in step_costs(steps, self.device).items():
+            found[name][wait] = cost
+        return {name: averaged(costs) for name, costs in found.items()}
 
     def train(self, setting: Setting, seed: int) -> float:
         """Train one setting from one seed, or go on where its run file ends; the last test error.
@@ -244,6 +211,7 @@ class Comparison:
             cost=cost,
             bits=not isinstance(circuit.readout, OneHot),
             spreads=spreads([spread_by_epoch(path) for path in paths]),
+            remainders=remainders(circuit),
             code_errors=tuple(final_code_errors(simulator, path, self.dataset.test) for path in paths),
             failures=tuple(text for (name, _), text in failures.items() if name == setting.name),
             **weight_differences(pairs, circuit.K, self.circuits[reference.name].K),
@@ -286,35 +254,21 @@ class Comparison:
             "settings": [setting.to_dict() for setting in self.settings],
         }
 
+    def _simulator_of(self, circuit: Circuit, setting: Setting, seed: int) -> Simulator:
+        return Simulator(
+            circuit,
+            device=self.device,
+            precision=self.precision,
+            vectorization=setting.runs_as,
+            seed=seed,
+            optimizer=self._optimizer_of(circuit),
+        )
+
     def _optimizer_of(self, circuit: Circuit) -> Optimizer:
         if self.optimizer == "adam":  # does not see the scale of updates
             return Adam(self.learning_rate)
         untied = [name for name, group in circuit.groups.items() if group.untied and group.rule is not None]
         return SGD(self.learning_rate, groups={name: {"lr": self.learning_rate * circuit.K} for name in untied})
-
-    def _refuse_idle_relaxation(self, setting: Setting) -> None:
-        """One that is due after more steps than there are would change nothing."""
-        per_epoch = math.ceil(len(self.dataset.train) / self.batch_size)
-        for group in self.circuits[setting.name].groups.values():
-            relaxation = group.relaxation
-            if relaxation is not None and group.rule is not None and relaxation.every > per_epoch * self.epochs:
-                raise CircuitError(
-                    f"setting '{setting.name}': the relaxation of group '{group.name}' is due every {relaxation.every} "
-                    f"steps, but {self.epochs} epochs of {per_epoch} steps are {per_epoch * self.epochs}, so it would "
-                    "never run; relax more often, train longer, or compare with 'never' (no relaxation)"
-                )
-
-    def _refuse_unfit(self, path: Path) -> None:
-        """A run that cannot be continued here."""
-        if not path.exists():
-            return
-        run = Run(path)
-        refuse_other_version(run)
-        if (trained := run.epoch) > self.epochs:
-            raise DataError(
-                f"{path}: this run has trained {trained} epochs already, {self.epochs} are asked for; raise --epochs, "
-                "or name another folder with --out"
-            )
 
 
 def _train(task: tuple[Comparison, Setting, int]) -> str:

@@ -5,7 +5,8 @@ A factor is one thing that a comparison changes, a value is a word for it:
     vectorization   group, temporal, temporal:causal
     gate            SignGate, FirstBinGate, ExternalGate, ...: any gate by its class
     code            onehot, binary, gray, error-correcting:LENGTH, each also with :LOSS, as in onehot:squared
-    relaxation      tied; never (untied and left so); every N (untied, averaged every N steps); noise every N
+    relaxation      tied; never (untied and left so); every N (untied, averaged every N steps);
+                    noise every N x M (untied, a phase of M presentations of noise every N steps; M = 100 if left out)
     rule            gevb, bp, dfa(limits=(0, 1)), ...: any rule that is installed
 
 In a TOML file a value may also be a table of a class and its hyperparameters: ``gate = {type = "ExternalGate",
@@ -35,7 +36,7 @@ AS_IT_IS = "as it is"
 
 _CODES: dict[str, type[Readout]] = {"onehot": OneHot, "binary": Binary, "gray": Gray}
 _CODE_WORDS = ("onehot", "binary", "gray", "error-correcting:LENGTH", "each also with :LOSS")
-_RELAXATION_WORDS = ("tied", "never", "every N", "noise every N")
+_RELAXATION_WORDS = ("tied", "never", "every N", "noise every N", "noise every N x M")
 
 
 def _vectorization_of(word: str, circuit: Circuit) -> dict[str, Any]:
@@ -68,11 +69,15 @@ def _code_of(word: str, circuit: Circuit) -> dict[str, Any]:
 def _relaxation_of(word: str, circuit: Circuit) -> dict[str, Any]:
     if word in ("tied", "never"):
         return {"sharing": "tied" if word == "tied" else "untied"}
-    found = re.fullmatch(r"(noise )?every ([0-9]+)", word)
-    if found is None:
-        raise UnknownNameError("relaxation", word, _RELAXATION_WORDS, "; N is a number of steps")
-    kind = NoiseRelaxation if found[1] else Relaxation
-    return {"sharing": "untied", "relaxation": kind(every=int(found[2]))}
+    averaged = re.fullmatch(r"every ([0-9]+)", word)
+    if averaged is not None:
+        return {"sharing": "untied", "relaxation": Relaxation(every=int(averaged[1]))}
+    noise = re.fullmatch(r"noise every ([0-9]+)( ?x ?([0-9]+))?", word)
+    if noise is None:
+        hint = "; N is a number of steps, M one of presentations of noise"
+        raise UnknownNameError("relaxation", word, _RELAXATION_WORDS, hint)
+    presentations = {} if noise[3] is None else {"presentations": int(noise[3])}
+    return {"sharing": "untied", "relaxation": NoiseRelaxation(every=int(noise[1]), **presentations)}
 
 
 def _rule_of(word: str, circuit: Circuit) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Row:
         bits: whether each component of the output is a bit of a code, whose errors are told one by one.
         spreads: how far the K weights of each untied group are from their average, by group: of every seed, before
             training and after each epoch; None where it was not recorded. See :func:`~neurosim.relaxation.spread`.
+        remainders: what a phase of relaxation by noise is expected to leave of that, by group.
         failures: runs that did not come to their end, and why.
     """
 
@@ -46,6 +47,7 @@ class Row:
     code_errors: tuple[CodeErrors, ...] = ()
     bits: bool = False
     spreads: Mapping[str, tuple[tuple[float | None, ...], ...]] = field(factory=dict)
+    remainders: Mapping[str, float] = field(factory=dict)
     failures: tuple[str, ...] = ()
 
     @property
@@ -96,7 +98,8 @@ def as_markdown(rows: Sequence[Row], about: str) -> str:
     coded = [f"- {row.name}: {_bit_errors(row)}" for row in rows if row.bits and row.code_errors]
     by_bit = ["", "Errors (%) of every bit by itself, before a class is decoded:", *coded] if coded else []
     failures = [f"- FAILED {row.name}: {failure}" for row in rows for failure in row.failures]
-    parts = [*lines, "", about, "", *_NOTES, *_spread_lines(rows), *by_bit, *(["", *failures] if failures else [])]
+    spread = [*_spread_lines(rows), *_remainder_lines(rows)]
+    parts = [*lines, "", about, "", *_NOTES, *spread, *by_bit, *(["", *failures] if failures else [])]
     return "\n".join(parts) + "\n"
 
 
@@ -130,17 +133,33 @@ def _spread_text(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}"
 
 
+def _remainder_lines(rows: Sequence[Row]) -> list[str]:
+    """By group, for every setting that relaxes by noise."""
+    by_noise = [row for row in rows if row.remainders]
+    listed = [
+        f"- {row.name}: " + ", ".join(f"{100 * left:.1f} % ({group})" for group, left in row.remainders.items())
+        for row in by_noise
+    ]
+    return ["", *_REMAINDER_NOTES, "", *listed] if listed else []
+
+
 #: columns of the table of spreads
 _SHOWN = 9
 _SPREAD_NOTES = (
     "Spread of the K weights of untied groups over training: the rms deviation from their average over the average's",
     "rms, mean over seeds; epoch 0 is before training.",
 )
+_REMAINDER_NOTES = (
+    "A phase of relaxation by noise is expected to leave, of the spread before it (in convolutions at most; more",
+    "presentations leave less):",
+)
 _NOTES = (
     "Test error after the last epoch, mean ± standard deviation over seeds. Time of a step of learning: by the clock,",
     "and of all threads together; median of rounds in which the settings take turns. MiB: the most that a step",
-    "allocates beyond what exists before it. Weight difference: the largest of any weight or bias to the first row's,",
-    "after training from the same seed on the same data order, over all seeds.",
+    "allocates beyond what exists before it. Where weights are relaxed every N steps, the step in which that is due is",
+    "measured by itself: 1 / N of the time that it adds is in a step's, and its memory in MiB. Weight difference: the",
+    "largest of any weight or bias to the first row's, after training from the same seed on the same data order, over",
+    "all seeds.",
 )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from neurosim import __version__
 from neurosim.datasets import Dataset, load_dataset
@@ -181,7 +181,8 @@ class Reproduction:
 
         Raises:
             UnknownNameError, SimulationError: a device that is not there; then nothing is made.
-            DataError: fewer or more examples than a dataset has, or runs of other data in the folder; neither.
+            DataError: no dataset that can be loaded, fewer or more examples than one has, or runs of other data in
+                the folder; neither.
         """
         usable_device(device)  # before the folder exists, which a corrected command would find in its way
         self._refuse_other_data(tasks, data_dir)
@@ -200,16 +201,19 @@ class Reproduction:
     def _refuse_other_data(self, tasks: Sequence[Task], data_dir: Path | None) -> None:
         """Raise where a dataset has not so many examples, or is another than that of the runs that are there.
 
-        One that cannot be loaded fails with its runs alone.
+        One of several that cannot be loaded fails with its runs alone; where there is no other, nothing could run.
         """
-        fingerprints = {}
-        for name in {published_experiments()[task.experiment].dataset for task in tasks}:
+        fingerprints, missing = {}, None
+        for name in sorted({published_experiments()[task.experiment].dataset for task in tasks}):
             try:
                 dataset = load_dataset(name, data_dir)
-            except DataError:
+            except DataError as error:
+                missing = error
                 continue
             shortened = _shortened(dataset, self.settings)
             fingerprints[shortened.name] = shortened.fingerprint
+        if missing is not None and not fingerprints:
+            raise missing
         refuse_foreign(self.folder, self.settings.precision, fingerprints)
 
 
@@ -253,14 +257,20 @@ def trainer_for(task: Task, settings: Settings, data_dir: Path | None, device: s
     )
 
 
-@frozen
+@define
 class _Lines(Observer):
-    """A line per epoch that says whose it is."""
+    """A line per epoch that says whose it is; a printed epoch is on disk, so the recorder comes first."""
 
     name: str
+    _row: EpochRow | None = field(default=None, init=False)
 
     def on_epoch(self, trainer: Training, row: EpochRow) -> None:
-        print(f"{self.name}: epoch {row.epoch}/{trainer.epochs}, test error {row.test_error:.2%}", flush=True)
+        self._row = row
+
+    def on_commit(self, trainer: Training) -> None:
+        row, self._row = self._row, None  # a resumed run may commit a checkpoint without an epoch
+        if row is not None:
+            print(f"{self.name}: epoch {row.epoch}/{trainer.epochs}, test error {row.test_error:.2%}", flush=True)
 
 
 def is_complete(task: Task, protocol: Protocol) -> bool:
