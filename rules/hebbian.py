@@ -64,7 +64,7 @@ class ThreeFactorHebbian(PlasticityRule):
     def credit(self, context: CreditContext) -> Tensor | None:
         a = context.activation
         modulator = (context.losses - context.state("expected_loss")) * context.batch_scale
-        return a * modulator.view(-1, *[1] * (a.ndim - 1))
+        return context.ungated(a * modulator.view(-1, *[1] * (a.ndim - 1)))  # a = G h has its gate already
 
     def advance(self, context: CreditContext) -> None:
         expected = context.state("expected_loss")

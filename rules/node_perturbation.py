@@ -47,7 +47,7 @@ class NodePerturbation(PlasticityRule):
         noise, change = context.once(self._perturb)
         xi = noise[context.population]
         scale = context.batch_scale / self.sigma**2
-        return xi * (change * scale).view(-1, *[1] * (xi.ndim - 1))
+        return context.ungated(xi * (change * scale).view(-1, *[1] * (xi.ndim - 1)))
 
     def _perturb(self, context: CreditContext) -> tuple[dict[str, Tensor], Tensor]:
         noise = {name: self.sigma * context.noise(name) for name in context.together}

@@ -1,13 +1,14 @@
-"""Numbers of rules against formulas written out here: DFA in space, and the scale of node perturbation."""
+"""Numbers of rules against formulas written out here: DFA in space, node perturbation, gates that are not 0 or 1."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
+from attrs import frozen
 
 from neurosim import BP, GEVB, Adam, AvgPool, Circuit, Conv2d, Dense, Local2d, OneHot, SignGate, Simulator
-from neurosim.rules import DFA, NodePerturbation
+from neurosim.rules import DFA, NodePerturbation, ThreeFactorHebbian
 from neurosim.testing import batch
 
 # -- direct feedback alignment ---------------------------------------------------------------------------------------
@@ -149,3 +150,86 @@ def test_the_mean_of_node_perturbation_has_the_scale_of_the_gradient(connectivit
         error = float(every.std()) / len(found) ** 0.5
         assert error < 0.045, (name, error)
         assert abs(float(every.mean()) - 1.0) < 0.08, (name, float(every.mean()), error)
+
+
+# -- gates whose value is not 0 or 1, as Eq. 7 allows ----------------------------------------------------------------
+
+
+@frozen
+class GradedGate(SignGate):
+    """G is 2 where ``t . h >= 0``, else 1/2."""
+
+    def open(self, constants, h, context=None):
+        return super().open(constants, h) * 1.5 + 0.5
+
+    def verdict(self, gathered):
+        return super().verdict(gathered) * 1.5 + 0.5
+
+
+def graded(rule, vectorization):
+    circuit = Circuit(5, OneHot(3, loss="squared"))
+    for name, pre in (("a", "input"), ("b", "a")):
+        circuit.population(name, 6, gate=GradedGate())
+        circuit.connect(pre, name, Dense(), rule=rule)
+    circuit.connect("b", "output", Dense(), rule=rule)
+    simulator = Simulator(circuit, precision="float64", seed=4, vectorization=vectorization)
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randn(7, 5, generator=generator, dtype=torch.float64)
+    return simulator, images, torch.tensor([0, 1, 2, 1, 0, 2, 2])
+
+
+def losses_by_hand(simulator, step, images, labels, xi):
+    """``(activity of a, activity of b, losses)`` with ``xi`` added to the pre-activations, gates as they were."""
+    gates, weights, biases = step.activity.gates, simulator.weights, simulator.biases
+    a = torch.einsum("kij,bj->bki", weights["input->a"], images) + biases["a"]
+    a = (a + xi["a"]) * gates["a"].unsqueeze(1)
+    b = torch.einsum("ij,bkj->bki", weights["a->b"], a) + biases["b"]
+    b = (b + xi["b"]) * gates["b"].unsqueeze(1)
+    output = torch.einsum("ij,bkj->bk", weights["b->output"], b) + biases["output"].flatten()
+    return a, b, 0.5 * (output - F.one_hot(labels, 3)).square().sum(1)
+
+
+@pytest.mark.parametrize("vectorization", ["group", "temporal"])
+def test_node_perturbation_is_no_steeper_for_graded_gates(vectorization):
+    """Noise on h measures ``dL/dh``, which is the postsynaptic factor: no gate is to come on top."""
+    sigma = 0.1
+    simulator, images, labels = graded(NodePerturbation(sigma), vectorization)
+    step = simulator.probe(images, labels)
+    assert all(set(gate.unique().tolist()) == {0.5, 2.0} for gate in step.activity.gates.values())
+    xi = {name: sigma * simulator._noise(7, "NodePerturbation", name) for name in ("a", "b")}
+    a, _, quiet = losses_by_hand(simulator, step, images, labels, dict.fromkeys(xi, 0.0))
+    _, _, noisy = losses_by_hand(simulator, step, images, labels, xi)
+    factor = (noisy - quiet) / sigma**2 / 7
+    hand = {
+        "input->a": torch.einsum("b,bki,bj->kij", factor, xi["a"], images),
+        "a->b": torch.einsum("b,bki,bkj->ij", factor, xi["b"], a),
+        "bias of b": torch.einsum("b,bki->ki", factor, xi["b"]),
+    }
+    learned = simulator.learn(images, labels).updates
+    for name, expected in hand.items():
+        assert float(expected.abs().max()) > 0.1
+        for updates in (step.updates, learned):
+            assert float((updates[name] - expected).abs().max()) < 1e-12, name
+
+
+@pytest.mark.parametrize("vectorization", ["group", "temporal"])
+def test_three_factor_hebbian_takes_activity_as_it_is_for_graded_gates(vectorization):
+    """``sum_mu a_imu a_jmu`` with ``a = G h``, not ``G^2 h``; the second step expects a loss."""
+    rate = 0.25
+    simulator, images, labels = graded(ThreeFactorHebbian(rate), vectorization)
+    expected_loss = 0.0
+    for _ in range(2):
+        step = simulator.probe(images, labels)
+        a, b, losses = losses_by_hand(simulator, step, images, labels, {"a": 0.0, "b": 0.0})
+        modulator = (losses - expected_loss) / 7
+        hand = {
+            "input->a": torch.einsum("b,bki,bj->kij", modulator, a, images),
+            "a->b": torch.einsum("b,bki,bkj->ij", modulator, b, a),
+            "bias of b": torch.einsum("b,bki->ki", modulator, b),
+        }
+        learned = simulator.learn(images, labels).updates
+        for name, expected in hand.items():
+            assert float(expected.abs().max()) > 0.1
+            for updates in (step.updates, learned):
+                assert float((updates[name] - expected).abs().max()) < 1e-12, name
+        expected_loss += rate * (float(losses.mean()) - expected_loss)
