@@ -23,7 +23,14 @@ def _limits(value: Any) -> tuple[float, float]:
     pair = isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
     if not pair or not value[0] < value[1]:
         raise CircuitError(f"DFA.limits must be (low, high), two finite numbers with low < high, got {value!r}")
-    return float(value[0]), float(value[1])
+    low, high = float(value[0]), float(value[1])
+    largest, least = torch.finfo(torch.float32).max, torch.finfo(torch.float32).tiny
+    if max(-low, high, high - low) > largest or high - low < least:
+        raise CircuitError(
+            f"DFA.limits must be (low, high) that float32 can tell apart: low, high and high - low at most "
+            f"{largest:.2g} in size and high - low at least {least:.2g}, got {value!r}; try (-1, 1)"
+        )
+    return low, high
 
 
 @frozen

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from torch import Tensor
 
 from neurosim.description import positive
+from neurosim.errors import CircuitError
 from neurosim.plasticity import CreditForm, PlasticityRule, Signal
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
     from neurosim.credit import CreditContext
+
+
+def _resolved(instance: Any, attribute: Attribute[Any], value: float) -> None:
+    if not 1e-6 <= value <= 1e6:
+        raise CircuitError(
+            f"NodePerturbation.sigma must be between 1e-6 and 1e6, got {value!r}: float32 resolves a pre-activation or "
+            f"loss of about 1 to 1e-7, in which smaller noise is lost, and overflows under larger; try 0.01"
+        )
 
 
 @frozen
@@ -38,7 +47,7 @@ class NodePerturbation(PlasticityRule):
     stochastic: ClassVar[bool] = True
     error_driven: ClassVar[bool] = False
     uses: ClassVar[frozenset[Signal]] = frozenset({Signal.PRESYNAPTIC, Signal.GATE, Signal.SCALAR, Signal.NOISE})
-    sigma: float = field(default=0.01, validator=positive)
+    sigma: float = field(default=0.01, validator=[positive, _resolved])
 
     def form(self, circuit: Circuit) -> CreditForm:
         return CreditForm.PER_COMPONENT
