@@ -31,11 +31,17 @@ class NodePerturbation(PlasticityRule):
         d_imu = (L(h + xi) - L(h)) xi_imu / sigma^2,    xi ~ N(0, sigma^2),
 
     drawn per example, unit and component, on all populations of this rule at once, in a second pass that holds the
-    gates of the first (``a = G(h) h`` jumps where a gate flips). Its mean is the gradient, exactly where the loss is
-    at most quadratic in the perturbed pre-activations and up to order sigma^2 otherwise.
+    gates of the first (``a = G(h) h`` jumps where a gate flips). Its mean is the gradient ``dL/dh``, exactly where the
+    loss is at most quadratic in the perturbed pre-activations and up to order sigma^2 otherwise. The credit is
+    ``d / G``, because the engine multiplies by G. With d, h and xi ``(batch, K, *units)``, L ``(batch,)`` and G
+    ``(batch, *units)``.
 
     Args:
         sigma: standard deviation of the noise, in units of the pre-activations.
+
+    Raises:
+        CircuitError: a sigma outside 1e-6 to 1e6, which float32 does not resolve; the causal order of vectorization in
+            time, which has no second pass.
 
     Source: Williams, Machine Learning 8:229-256, 1992; Werfel, Xie & Seung, Neural Computation 17:2699-2718, 2005.
 
