@@ -1,4 +1,4 @@
-"""Numbers of rules against formulas written out here: DFA in space, node perturbation, gates that are not 0 or 1."""
+"""Numbers of rules against formulas written out here: DFA in space, scales, relays, slices, graded gates."""
 
 from __future__ import annotations
 
@@ -7,9 +7,22 @@ import torch
 import torch.nn.functional as F
 from attrs import frozen
 
-from neurosim import BP, GEVB, Adam, AvgPool, Circuit, Conv2d, Dense, Local2d, OneHot, SignGate, Simulator
-from neurosim.rules import DFA, NodePerturbation, ThreeFactorHebbian
-from neurosim.testing import batch
+from neurosim import (
+    BP,
+    GEVB,
+    Adam,
+    AvgPool,
+    Circuit,
+    Conv2d,
+    Dense,
+    Local2d,
+    OneHot,
+    SignGate,
+    Simulator,
+    temporal,
+)
+from neurosim.rules import DFA, Kickback, LocalError, NodePerturbation, ThreeFactorHebbian
+from neurosim.testing import batch, simulator_for
 
 # -- direct feedback alignment ---------------------------------------------------------------------------------------
 
@@ -150,6 +163,48 @@ def test_the_mean_of_node_perturbation_has_the_scale_of_the_gradient(connectivit
         error = float(every.std()) / len(found) ** 0.5
         assert error < 0.045, (name, error)
         assert abs(float(every.mean()) - 1.0) < 0.08, (name, float(every.mean()), error)
+
+
+# -- what comes right after, and what comes in slices ----------------------------------------------------------------
+
+
+def test_kickback_through_a_relay_by_hand():
+    """Back through a convolution and average pooling: ``sum_k w_ki G(h_k)``, a quarter to each unit of a pool."""
+    simulator = simulator_for(Kickback(), "convolutional, one scalar output")
+    images, labels = batch(simulator)
+    step = simulator.probe(images, labels)
+    gates, weight = step.activity.gates, simulator.weights["pool->h2"].view(4, 4, 3, 3)
+    pooled = F.conv_transpose2d(gates["h2"], weight, padding=1)
+    expected = pooled.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+    assert step.credit("h1").shape == expected.shape == (5, 4, 6, 6)
+    assert float(expected.abs().max()) > 0.01
+    assert float((step.credit("h1") - expected).abs().max()) < 1e-14
+    post = (expected * gates["h1"] * step.error.view(-1, 1, 1, 1)).flatten(2)
+    update = torch.einsum("bcp,bfp->cf", post, fields(images, **FIRST))
+    assert float((step.updates["input->h1"].flatten() - update.flatten()).abs().max()) < 1e-13
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_local_errors_are_a_mean_over_the_batch_and_not_over_a_slice_of_it(loss, monkeypatch):
+    """In time, seven examples in slices of two: ``(a - y) / 7``, for the logistic loss ``(sigmoid(a) - y) / 7``."""
+    circuit = Circuit(5, OneHot(3, loss=loss))
+    circuit.population("h", 6, gate=SignGate())
+    circuit.connect("input", "h", Dense(), rule=LocalError())
+    circuit.connect("h", "output", Dense(), rule=LocalError())
+    monkeypatch.setattr(temporal, "_SLICE_BYTES", 2 * 6 * 8 / temporal._SHARE_BESIDE_CREDIT)
+    simulator = Simulator(circuit, precision="float64", seed=1, vectorization="temporal")
+    generator = torch.Generator().manual_seed(4)
+    images = torch.randn(7, 5, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 1, 0, 2, 2])
+    assert len(simulator._pass.slices(images)) > 2
+    step = simulator.probe(images, labels)
+    a, target = step.activity.activations["h"], F.one_hot(labels, 3).unsqueeze(2)
+    guess = a if loss == "squared" else a.sigmoid()
+    post = (guess - target) / 7 * step.activity.gates["h"].unsqueeze(1)
+    expected = torch.einsum("bki,bj->kij", post, images)
+    assert float(expected.abs().max()) > 0.1
+    for updates in (step.updates, simulator.learn(images, labels).updates):
+        assert float((updates["input->h"] - expected).abs().max()) < 1e-13
 
 
 # -- gates whose value is not 0 or 1, as Eq. 7 allows ----------------------------------------------------------------
