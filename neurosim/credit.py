@@ -54,6 +54,14 @@ class Presentation:
             return credit
         return credit * (gate if credit.ndim == gate.ndim else gate.unsqueeze(1))
 
+    def ungated(self, population: str, signal: Tensor) -> Tensor:
+        """The credit that :meth:`gated` turns into ``signal`` at open gates, and into 0 at closed ones."""
+        gate = self.activity.gates.get(population)
+        if gate is None:
+            return signal
+        divisor = gate.masked_fill(gate == 0, 1.0)  # by 1, which changes no digit, where gates are open or closed
+        return signal / (divisor if signal.ndim == gate.ndim else divisor.unsqueeze(1))
+
     def per_component(self, population: str, signal: Tensor) -> Tensor:
         """A signal per unit times the error vector, ``(batch, K, *units)``; one per component as it is."""
         units = self.circuit.populations[population].shape
@@ -189,6 +197,17 @@ class CreditContext:
         error = self._pathways.seen.circuit.readout.error(guesses.flatten(0, 1), target.flatten(0, 1))
         # the readout divided by the number of guesses, not by that of the examples of the whole batch
         return error.view(guesses.shape) * (guesses.shape[0] * guesses.shape[1] / self._pathways.seen.whole)
+
+    def ungated(self, signal: Tensor) -> Tensor:
+        """The credit of a signal that is there after the gate already: divided by G where G is not 0.
+
+        The engine multiplies credit by G (0, 1 or, by Eq. 7, any other constant), which gives the signal back; nothing
+        passes closed gates. For what is measured or compared at the pre-activations, such as ``dL/dh = G dL/da``.
+
+        Args:
+            signal: ``(batch, *units)`` or ``(batch, K, *units)``, as the credit.
+        """
+        return self._pathways.seen.ungated(self.population, signal)
 
     @property
     def together(self) -> tuple[str, ...]:

@@ -99,7 +99,10 @@ def plain_name(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> No
 
 def is_number(value: Any) -> bool:
     """A finite real number; True and False are none."""
-    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    try:
+        return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # a whole number that no float can hold
+        return False
 
 
 def positive(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -155,14 +155,23 @@ def available_rules() -> dict[str, type[PlasticityRule]]:
 
     What cannot be used is left out, with a :class:`~neurosim.plugins.PluginWarning` that names it.
     """
-    found = load_entry_points(ENTRY_POINTS, _no_rule)
+    found = load_entry_points(ENTRY_POINTS, no_rule)
     return {name: cast("type[PlasticityRule]", rule) for name, rule in sorted(found.items())}
 
 
-def _no_rule(found: Any) -> str | None:
-    if isinstance(found, type) and issubclass(found, PlasticityRule):
-        return None
-    return f"expected a subclass of neurosim.plasticity.PlasticityRule, got {found!r}"
+def no_rule(found: Any) -> str | None:
+    """Why ``found`` is not the class of a whole rule, or None where it is."""
+    if not isinstance(found, type) or not issubclass(found, PlasticityRule):
+        return f"expected a subclass of neurosim.plasticity.PlasticityRule, got {found!r}"
+    missing = [name for name in ("form", "credit") if getattr(found, name) is getattr(PlasticityRule, name)]
+    if missing:
+        return f"{found.__name__} must define {' and '.join(missing)}, see docs/write_a_rule.md"
+    if not isinstance(found.uses, frozenset) or not all(isinstance(signal, Signal) for signal in found.uses):
+        return (
+            f"{found.__name__}.uses must be a frozenset of Signal, such as PlasticityRule.uses | {{Signal.WEIGHTS}}, "
+            f"got {found.uses!r}"
+        )
+    return None
 
 
 def rule_named(name: str) -> PlasticityRule:
@@ -178,7 +187,7 @@ def rule_named(name: str) -> PlasticityRule:
     """
     rules = available_rules()
     if name not in tuple(rules):  # a name may be anything, also what has no hash
-        raise UnknownNameError("rule", name, rules, left_out(ENTRY_POINTS, _no_rule))
+        raise UnknownNameError("rule", name, rules, left_out(ENTRY_POINTS, no_rule))
     try:
         return rules[name]()
     except TypeError as error:

@@ -10,7 +10,7 @@ circuits, of vector and of scalar units. pytest must be installed; nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -19,13 +19,18 @@ from torch import Tensor
 
 from neurosim.circuit import OUTPUT, Circuit
 from neurosim.credit import Presentation
+from neurosim.description import slip
+from neurosim.disturbances import alone, disturbances, is_view, remembered, sliced
+from neurosim.errors import CircuitError
+from neurosim.feedback import Feedback
 from neurosim.law_circuits import CIRCUITS, INPUTS
 from neurosim.optimizers import SGD
-from neurosim.plasticity import PlasticityRule, Signal, rule_named, rules_by_population
+from neurosim.plasticity import PlasticityRule, Signal, no_rule, rule_named, rules_by_population
 from neurosim.simulator import Simulator
 from neurosim.step import bias_name
 
 BATCH = 5
+_NO_TRACE = "; what draw() gives is that, unless it starts equal everywhere and advance() changes it"
 
 
 def refusal(rule: PlasticityRule, circuit: str) -> str | None:
@@ -63,9 +68,13 @@ def batch(simulator: Simulator, size: int = BATCH) -> tuple[Tensor, Tensor]:
 
 def updates_of(simulator: Simulator, seen: Presentation) -> dict[str, Tensor]:
     """The updates that a presentation leads to."""
-    out = {name: torch.empty_like(update) for name, update in simulator.probe(*batch(simulator)).updates.items()}
+    out = {name: torch.empty_like(parameter) for name, parameter in simulator._parameters.items()}
     simulator._updates.compute(seen, out)
     return out
+
+
+def _sum(parts: Sequence[Mapping[str, Tensor]], divisor: int = 1) -> dict[str, Tensor]:
+    return {name: torch.stack([part[name] for part in parts]).sum(0) / divisor for name in parts[0]}
 
 
 def _largest_difference(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
@@ -86,15 +95,38 @@ def updates_have_the_shape_of_the_weights(rule: PlasticityRule, circuit: str) ->
 
 
 def a_batch_is_the_sum_of_its_examples(rule: PlasticityRule, circuit: str) -> None:
-    """The update of a batch is the mean of those of its examples alone (rules without noise)."""
-    if rule.stochastic:
-        return
+    """The update of a batch is the mean of those of its examples alone, and the sum of those of its slices, whose
+    ``batch_scale`` is that of the whole; with the same noise."""
     simulator = simulator_for(rule, circuit)
     images, labels = batch(simulator)
-    whole = dict(simulator.probe(images, labels).updates)
-    parts = [simulator.probe(images[i : i + 1], labels[i : i + 1]).updates for i in range(len(labels))]
-    mean = {name: torch.stack([part[name] for part in parts]).mean(0) for name in whole}
-    assert _largest_difference(whole, mean) < 1e-10, "the update of a batch is not the mean over its examples"
+    seen = simulator.probe(images, labels).credits.seen
+    each = [sliced(simulator, seen, images, slice(i, i + 1)) for i in range(BATCH)]
+    halves = [sliced(simulator, seen, images, part) for part in (slice(0, 2), slice(2, BATCH))]
+    whole, together = updates_of(simulator, seen), _sum([updates_of(simulator, half) for half in halves])
+    mean = _sum([updates_of(simulator, alone(example)) for example in each], BATCH)
+    assert _largest_difference(whole, mean) < 1e-8, "the update of a batch is not the mean over its examples"
+    assert _largest_difference(whole, together) < 1e-8, (
+        "the updates of two slices of a batch do not sum to that of the batch: use context.batch_scale, not the number "
+        "of examples in sight"
+    )
+
+
+def chance_is_declared(rule: PlasticityRule, circuit: str) -> None:
+    """A rule says ``stochastic`` where it draws noise or listens to a redrawn pathway, and nowhere else."""
+    simulator = simulator_for(rule, circuit)
+    seen, drawn = simulator.probe(*batch(simulator)).credits.seen, []
+
+    def noise(label: str, population: str) -> Tensor:
+        drawn.append(population)
+        return seen.noise(label, population)
+
+    def redraw(feedback: Feedback, group: str) -> Tensor:
+        drawn.append(group)
+        return seen.redraw(feedback, group)
+
+    updates_of(simulator, attrs.evolve(seen, noise=noise, redraw=redraw))
+    assert drawn or not rule.stochastic, "stochastic = True, but neither noise() nor a redrawn pathway is asked"
+    assert rule.stochastic or not drawn, f"numbers are drawn at every step, for '{drawn[0]}'; say stochastic = True"
 
 
 def zero_error_gives_zero_update(rule: PlasticityRule, circuit: str) -> None:
@@ -141,6 +173,10 @@ def learning_beside_others_is_what_the_probe_shows(rule: PlasticityRule, circuit
         shown = simulator.probe(images, labels)
         credit, learned = shown.credit("h1", rule), simulator.learn(images, labels)
         apart = float((credit - learned.credit("h1", rule)).abs().max())
+        assert apart < 1e-12 or not is_view(learned.credits.of("h1", rule), simulator), (
+            "the credit of a step changes when the step is over, because it is a view of a trace, which advance "
+            "changes in place; return a tensor of its own, state(key).clone() for one"
+        )
         assert max(apart, _largest_difference(shown.updates, learned.updates)) < 1e-12, (
             f"beside groups that {'are frozen' if companion is None else f'learn by {companion}'} learning makes "
             f"another step than the probe shows: a signal is missing in uses, FEEDBACK or NOISE for one, or in needs"
@@ -173,23 +209,28 @@ def a_step_runs_on_fake_cuda(rule: PlasticityRule, circuit: str) -> None:
 
 
 def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
-    """What ``uses`` does not list can change without changing the postsynaptic factor of any hidden update.
+    """What ``uses`` does not list can change without changing the postsynaptic factor of any hidden update, nor what
+    the rule remembers of the step in its traces.
 
     Without the error no hidden update may change as a whole: to credit that has no axis for components the engine lends
     the error vector.
     """
-    simulator = simulator_for(rule, circuit)
+    simulator, traces = simulator_for(rule, circuit), _traces(rule, circuit)
     seen = simulator.probe(*batch(simulator)).credits.seen
-    for signal, changed in _disturbances(seen, rule).items():
+    for signal, changed in disturbances(seen, traces).items():
         if signal in rule.uses:
             continue
         for population, _ in rules_by_population(simulator.circuit):
             before, after = (_factor(simulator, each, population.name, rule) for each in (seen, changed))
-            assert torch.equal(before, after), f"the credit at '{population.name}' depends on {signal.value}"
+            hint = _NO_TRACE if signal is Signal.FEEDBACK else ""
+            assert torch.equal(before, after), f"the credit at '{population.name}' depends on {signal.value}{hint}"
         if signal is Signal.ERROR:
             shown, other = (_hidden_updates(simulator, each) for each in (seen, changed))
             for name, update in shown.items():
                 assert torch.equal(update, other[name]), f"the update of '{name}' depends on {signal.value}"
+        kept, disturbed = (remembered(simulator, each) for each in (seen, changed))
+        for name in traces if signal is Signal.FEEDBACK else kept:  # other constants differ there to begin with
+            assert torch.equal(kept[name], disturbed[name]), f"the trace '{name}' depends on {signal.value}"
 
 
 def its_circuit_is_saved_and_read_back(rule: PlasticityRule, circuit: str) -> None:
@@ -209,37 +250,21 @@ def _hidden_updates(simulator: Simulator, seen: Presentation) -> dict[str, Tenso
     return {name: update for name, update in updates_of(simulator, seen).items() if name not in of_output}
 
 
-def _disturbances(seen: Presentation, rule: PlasticityRule) -> dict[Signal, Presentation]:
-    """The same presentation with one kind of signal changed."""
-
-    def noisy(table: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: tensor + 1.0 for name, tensor in table.items()}
-
-    activity = seen.activity
-    # a rule's traces are its own memory, not feedback
-    traces = tuple(f"{rule.label}/" for rule in [rule] if type(rule).advance is not PlasticityRule.advance)
-    feedback = {name: t if name.startswith(traces) else t + 1.0 for name, t in seen.constants.items()}
-    weights = {
-        name: attrs.evolve(synapses, weight=None if synapses.weight is None else synapses.weight * 2.0 + 1.0)
-        for name, synapses in seen.synapses.items()
-    }
-    postsynaptic = attrs.evolve(
-        activity, activations=noisy(activity.activations), pre_activations=noisy(activity.pre_activations)
-    )
-    return {
-        Signal.ERROR: attrs.evolve(seen, error=seen.error + 1.0),
-        Signal.TARGET: attrs.evolve(seen, target=1.0 - seen.target),
-        Signal.SCALAR: attrs.evolve(seen, losses=seen.losses + 1.0, rerun=lambda noise: seen.rerun(noise) * 3.0),
-        Signal.FEEDBACK: attrs.evolve(seen, constants=feedback),
-        Signal.WEIGHTS: attrs.evolve(seen, synapses=weights),
-        Signal.POSTSYNAPTIC: attrs.evolve(seen, activity=postsynaptic),
-        Signal.NOISE: attrs.evolve(seen, noise=lambda label, population: seen.noise(label, population) + 1.0),
-    }
+def _traces(rule: PlasticityRule, circuit: str) -> frozenset[str]:
+    """What a rule drew that is its own memory: it starts equal everywhere, so that it tells nothing of a unit, and
+    learning changes it. All else that it drew is feedback, fixed or not."""
+    simulator = simulator_for(rule, circuit)
+    own = {name: t.clone() for name, t in simulator.feedback.items() if name.startswith(f"{rule.label}/")}
+    for _ in range(2):
+        simulator.learn(*batch(simulator))
+    alike = (name for name, start in own.items() if torch.equal(start, start.flatten()[:1].expand_as(start)))
+    return frozenset(name for name in alike if not torch.equal(own[name], simulator.feedback[name]))
 
 
 LAWS: tuple[Callable[[PlasticityRule, str], None], ...] = (
     updates_have_the_shape_of_the_weights,
     a_batch_is_the_sum_of_its_examples,
+    chance_is_declared,
     zero_error_gives_zero_update,
     the_output_layer_follows_the_gradient,
     watching_changes_nothing,
@@ -251,10 +276,19 @@ LAWS: tuple[Callable[[PlasticityRule, str], None], ...] = (
 )
 
 
+def _refuse_no_rule(given: Any) -> None:
+    if not isinstance(given, PlasticityRule):
+        named = f"; write rule_laws(rule_named({given!r}))" if isinstance(given, str) else slip(given)
+        raise CircuitError(f"rule_laws: expected a rule such as GEVB(), got {given!r}{named}")
+    if (reason := no_rule(type(given))) is not None:
+        raise CircuitError(f"rule_laws: {reason}")
+
+
 def rule_laws(rule: PlasticityRule) -> Any:
     """A pytest function that checks every law on every circuit to which ``rule`` applies.
 
     Raises:
+        CircuitError: no object of a rule's class, or of a class that is no whole rule.
         AssertionError: the rule applies to no circuit at all.
 
     Example:
@@ -263,6 +297,7 @@ def rule_laws(rule: PlasticityRule) -> Any:
     """
     import pytest
 
+    _refuse_no_rule(rule)
     circuits = [name for name in CIRCUITS if refusal(rule, name) is None]
     assert circuits, f"{rule} refuses every circuit of the suite: {refusal(rule, next(iter(CIRCUITS)))}"
 

@@ -27,6 +27,11 @@ class BP(PlasticityRule):
 
         d_i = sum_k w_ki phi'(h_k) d_k,    d = e at the output.
 
+    With c and G ``(batch, *units)``, d and a ``(batch, K, *units)``, e ``(batch, K, *output units)``, and k over all
+    units that listen to unit i.
+
+    Source: Rumelhart, Hinton & Williams, Nature 323:533-536, 1986; of vector units Clark, Abbott & Chung, NeurIPS 2021.
+
     Example:
         >>> from neurosim import Circuit, Dense, OneHot
         >>> vector = Circuit(inputs=(4,), readout=OneHot(10))

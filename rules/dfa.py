@@ -23,7 +23,14 @@ def _limits(value: Any) -> tuple[float, float]:
     pair = isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value))
     if not pair or not value[0] < value[1]:
         raise CircuitError(f"DFA.limits must be (low, high), two finite numbers with low < high, got {value!r}")
-    return float(value[0]), float(value[1])
+    low, high = float(value[0]), float(value[1])
+    largest, least = torch.finfo(torch.float32).max, torch.finfo(torch.float32).tiny
+    if max(-low, high, high - low) > largest or high - low < least:
+        raise CircuitError(
+            f"DFA.limits must be (low, high) that float32 can tell apart: low, high and high - low at most "
+            f"{largest:.2g} in size and high - low at least {least:.2g}, got {value!r}; try (-1, 1)"
+        )
+    return low, high
 
 
 @frozen
@@ -33,7 +40,7 @@ class DFA(PlasticityRule):
         d_i = sum_k D_ki e_k;
 
     with one vector output unit, per unit: ``c_i = D_i``, times the error vector. Delivered at the gate's output,
-    before pooling.
+    before pooling. With d ``(batch, K, *units)``, e ``(batch, K, output units)``, c ``(batch, *units)``.
 
     As in Appendix I one matrix serves the whole network: it is drawn row by row, a row per unit, and each population
     uses its first rows, in the order of its units ``(channels, height, width)``. So a larger network keeps the rows of
@@ -48,6 +55,9 @@ class DFA(PlasticityRule):
         limits: the entries are uniform on ``[low, high)``: (-1, 1) for mixed-sign networks, (0, 1) for nonnegative
             ones (reference 18). Not normalized.
         name: of the matrix; rules of different names have matrices of their own.
+
+    Raises:
+        CircuitError: limits that are no two numbers low < high of float32; in a simulator, two of one name that differ.
 
     Source: Noekland, NeurIPS 2016; Lechner, ICLR 2019; Launay et al., NeurIPS 2020.
 

@@ -58,9 +58,15 @@ class FA(_TransportedCredit):
 
     with one vector output unit, per unit: ``c_i = sum_k f_ik G(h_k) c_k``, c = 1 at the output, times the error vector.
 
+    With d ``(batch, K, *units)``, c and G ``(batch, *units)``, e ``(batch, K, *output units)``, and f of every group in
+    the shape of its forward weight.
+
     Args:
         feedback: the pathway; two rules with equal pathways share one set of weights. They are drawn as the groups'
             own weights were, or by ``FixedRandom(init=He())``; readable and settable as ``sim.feedback["fa/GROUP"]``.
+
+    Raises:
+        CircuitError: a pathway that is no FixedRandom; in a simulator, feedback weights that would all be 0.
 
     Source: Lillicrap, Cownden, Tweed & Akerman, Nature Communications 7:1-10, 2016.
 
@@ -79,8 +85,14 @@ class SignSymmetric(_TransportedCredit):
 
         f_ik = m_ik sign(w_ki)
 
+    in the place of FA's f, with w and m in the shape of the forward weight. ``sign(0) = 0``: a weight that its sign
+    constraint has clamped to 0 passes no feedback either, until it grows again.
+
     Args:
         feedback: ``ForwardSigns(magnitude)``: ``"unit"``, ``"fixed"`` random, or ``"redrawn"`` at every step.
+
+    Raises:
+        CircuitError: a pathway that is no ForwardSigns.
 
     Source: Liao, Leibo & Poggio, AAAI 2016; Xiao, Chen, Liao & Poggio, ICLR 2019; Moskovitz, Litwin-Kumar & Abbott,
     arXiv:1812.06488.

@@ -24,7 +24,11 @@ class GEVB(PlasticityRule):
     postsynaptic unit is active (``G = 1``): three-factor Hebbian learning with a vector-valued third factor. With
     nonnegative weights past the first layer each example's update has the sign of the gradient (Section 3.3).
 
-    Needs exactly one output unit, of any K.
+    With ``a`` ``(batch, K, *units)``, ``e`` ``(batch, K, 1)`` and ``G`` ``(batch, *units)``; the credit is 1 everywhere
+    and takes no memory.
+
+    Raises:
+        CircuitError: at ``connect``, a circuit that has not exactly one output unit, of any K.
 
     Source: Clark, Abbott & Chung, "Credit Assignment Through Broadcasting a Global Error Vector", NeurIPS 2021.
 

@@ -24,14 +24,19 @@ class ThreeFactorHebbian(PlasticityRule):
 
         dw_ij ~ -m sum_mu a_imu a_jmu,    m = L - Lbar
 
-    m is how much worse than expected the example went, and Lbar a running mean of the loss, so that activity before a
-    success is strengthened. The plain three-factor rule that GEVB generalizes: the modulator knows how well, not in
-    which direction.
+    m ``(batch,)`` is how much worse than expected an example went, and Lbar a running mean of the loss, so that
+    activity before a success is strengthened. Activity ``a = G h`` is ``(batch, K, *units)``; the credit is
+    ``m a / G``, because the engine multiplies by G ``(batch, *units)``. The plain three-factor rule that GEVB
+    generalizes: the modulator knows how well, not in which direction.
 
     Args:
         rate: of the running mean, ``Lbar += rate (L - Lbar)`` with L the mean over the batch, after every step.
         name: of the running mean, ``sim.feedback["NAME/POPULATION/expected_loss"]``; rules of different rates in one
             circuit need different names.
+
+    Raises:
+        CircuitError: a rate outside (0, 1]; in a simulator, two of one name that differ; the causal order of
+            vectorization in time, in which no bin knows the loss.
 
     Source: Fremaux & Gerstner, Frontiers in Neural Circuits 9:85, 2016 (reference 23 of the paper gives the family).
 
@@ -64,7 +69,7 @@ class ThreeFactorHebbian(PlasticityRule):
     def credit(self, context: CreditContext) -> Tensor | None:
         a = context.activation
         modulator = (context.losses - context.state("expected_loss")) * context.batch_scale
-        return a * modulator.view(-1, *[1] * (a.ndim - 1))
+        return context.ungated(a * modulator.view(-1, *[1] * (a.ndim - 1)))  # a = G h has its gate already
 
     def advance(self, context: CreditContext) -> None:
         expected = context.state("expected_loss")

@@ -21,7 +21,11 @@ class Kickback(PlasticityRule):
 
         d_i = e sum_k w_ki G(h_k),
 
-    the sum over the units right after unit i, and e the scalar error of the output.
+    the sum over the units right after unit i, relays passed through, and e ``(batch, 1, 1)`` the scalar error of the
+    output. The credit, that sum, and G are ``(batch, *units)``.
+
+    Raises:
+        CircuitError: at ``connect``, an output of more than one component.
 
     Source: Balduzzi, Vanchinathan & Buhmann, "Kickback cuts Backprop's red-tape", AAAI 2015.
 

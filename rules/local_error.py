@@ -21,10 +21,14 @@ class LocalError(PlasticityRule):
 
         d_i = dL/da evaluated at a = a_i, for cross-entropy softmax(a_i) - y
 
+    with d and a ``(batch, K, *units)`` and y ``(batch, K)``, divided by the number of examples of the batch.
+
     The contrast to GEVB that Section 7.2 draws with gated linear networks: a local error at each unit, no pressure to
     form features for later layers.
 
-    Needs one vector output unit: a unit must have as many components as the target.
+    Raises:
+        CircuitError: at ``connect``, units with fewer components than the target; in vectorization in time, a loss
+            whose error needs all components at once.
 
     Source: Veness et al., "Gated linear networks", arXiv:1910.01526, 2019 (the idea of local errors).
 

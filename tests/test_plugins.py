@@ -13,6 +13,7 @@ import pytest
 from attrs import field, frozen
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, circuits
+from neurosim.cli.listing import rule_lines
 from neurosim.datasets import available_datasets, load_dataset
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.plasticity import CreditForm, PlasticityRule, available_rules, rule_named
@@ -144,6 +145,51 @@ def test_what_is_no_rule_is_named_and_left_out(found: str, monkeypatch: pytest.M
     text = "neurosim.rules: plug-in 'odd' of other-package .other:it. is left out: expected a subclass of .*, got "
     with pytest.warns(PluginWarning, match=text + re.escape(repr(NO_RULES[found]))):
         assert available_rules() == installed | {"borrowed": Borrowed}
+
+
+class _NoCredit(PlasticityRule):
+    def form(self, circuit: Circuit) -> CreditForm:
+        return CreditForm.BROADCAST
+
+
+class _NoUses(Borrowed):
+    uses = None  # type: ignore[assignment]
+
+
+class _UsesText(Borrowed):
+    uses = frozenset({"error"})  # type: ignore[arg-type]
+
+
+class _UsesBySetting(Borrowed):
+    @property
+    def uses(self) -> Any:
+        return PlasticityRule.uses
+
+
+HALF_RULES = {
+    "the base class": (PlasticityRule, "PlasticityRule must define form and credit, see docs/write_a_rule.md"),
+    "without credit": (_NoCredit, "_NoCredit must define credit, see"),
+    "uses None": (
+        _NoUses,
+        "_NoUses.uses must be a frozenset of Signal, such as PlasticityRule.uses | {Signal.WEIGHTS}",
+    ),
+    "uses text": (_UsesText, "_UsesText.uses must be a frozenset of Signal, .*, got frozenset({'error'})"),
+    "uses as a property": (_UsesBySetting, "_UsesBySetting.uses must be a frozenset of Signal, .*, got <property"),
+}
+
+
+@pytest.mark.parametrize("found", HALF_RULES)
+def test_half_a_rule_is_named_left_out_and_hides_no_other(found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed, (rule, reason) = available_rules(), HALF_RULES[found]
+    install(monkeypatch, entry("half", lambda: rule), entry("borrowed", lambda: Borrowed))
+    text = "neurosim.rules: plug-in 'half' of other-package .other:it. is left out: "
+    with pytest.warns(PluginWarning, match=text + re.escape(reason).replace(r"\.\*", ".*")) as warned:
+        assert available_rules() == installed | {"borrowed": Borrowed}
+    assert len(warned) == 1
+    with pytest.warns(PluginWarning):
+        assert any(line.startswith("borrowed ") for line in rule_lines())
+    with pytest.warns(PluginWarning), pytest.raises(UnknownNameError, match="unknown rule 'half'.* is left out: "):
+        rule_named("half")
 
 
 @pytest.mark.parametrize(

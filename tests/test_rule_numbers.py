@@ -1,14 +1,28 @@
-"""Numbers of rules against formulas written out here: DFA in space, and the scale of node perturbation."""
+"""Numbers of rules against formulas written out here: DFA in space, scales, relays, slices, graded gates."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 import torch.nn.functional as F
+from attrs import frozen
 
-from neurosim import BP, GEVB, Adam, AvgPool, Circuit, Conv2d, Dense, Local2d, OneHot, SignGate, Simulator
-from neurosim.rules import DFA, NodePerturbation
-from neurosim.testing import batch
+from neurosim import (
+    BP,
+    GEVB,
+    Adam,
+    AvgPool,
+    Circuit,
+    Conv2d,
+    Dense,
+    Local2d,
+    OneHot,
+    SignGate,
+    Simulator,
+    temporal,
+)
+from neurosim.rules import DFA, Kickback, LocalError, NodePerturbation, ThreeFactorHebbian
+from neurosim.testing import batch, simulator_for
 
 # -- direct feedback alignment ---------------------------------------------------------------------------------------
 
@@ -149,3 +163,128 @@ def test_the_mean_of_node_perturbation_has_the_scale_of_the_gradient(connectivit
         error = float(every.std()) / len(found) ** 0.5
         assert error < 0.045, (name, error)
         assert abs(float(every.mean()) - 1.0) < 0.08, (name, float(every.mean()), error)
+
+
+# -- what comes right after, and what comes in slices ----------------------------------------------------------------
+
+
+def test_kickback_through_a_relay_by_hand():
+    """Back through a convolution and average pooling: ``sum_k w_ki G(h_k)``, a quarter to each unit of a pool."""
+    simulator = simulator_for(Kickback(), "convolutional, one scalar output")
+    images, labels = batch(simulator)
+    step = simulator.probe(images, labels)
+    gates, weight = step.activity.gates, simulator.weights["pool->h2"].view(4, 4, 3, 3)
+    pooled = F.conv_transpose2d(gates["h2"], weight, padding=1)
+    expected = pooled.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
+    assert step.credit("h1").shape == expected.shape == (5, 4, 6, 6)
+    assert float(expected.abs().max()) > 0.01
+    assert float((step.credit("h1") - expected).abs().max()) < 1e-14
+    post = (expected * gates["h1"] * step.error.view(-1, 1, 1, 1)).flatten(2)
+    update = torch.einsum("bcp,bfp->cf", post, fields(images, **FIRST))
+    assert float((step.updates["input->h1"].flatten() - update.flatten()).abs().max()) < 1e-13
+
+
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_local_errors_are_a_mean_over_the_batch_and_not_over_a_slice_of_it(loss, monkeypatch):
+    """In time, seven examples in slices of two: ``(a - y) / 7``, for the logistic loss ``(sigmoid(a) - y) / 7``."""
+    circuit = Circuit(5, OneHot(3, loss=loss))
+    circuit.population("h", 6, gate=SignGate())
+    circuit.connect("input", "h", Dense(), rule=LocalError())
+    circuit.connect("h", "output", Dense(), rule=LocalError())
+    monkeypatch.setattr(temporal, "_SLICE_BYTES", 2 * 6 * 8 / temporal._SHARE_BESIDE_CREDIT)
+    simulator = Simulator(circuit, precision="float64", seed=1, vectorization="temporal")
+    generator = torch.Generator().manual_seed(4)
+    images = torch.randn(7, 5, generator=generator, dtype=torch.float64)
+    labels = torch.tensor([0, 1, 2, 1, 0, 2, 2])
+    assert len(simulator._pass.slices(images)) > 2
+    step = simulator.probe(images, labels)
+    a, target = step.activity.activations["h"], F.one_hot(labels, 3).unsqueeze(2)
+    guess = a if loss == "squared" else a.sigmoid()
+    post = (guess - target) / 7 * step.activity.gates["h"].unsqueeze(1)
+    expected = torch.einsum("bki,bj->kij", post, images)
+    assert float(expected.abs().max()) > 0.1
+    for updates in (step.updates, simulator.learn(images, labels).updates):
+        assert float((updates["input->h"] - expected).abs().max()) < 1e-13
+
+
+# -- gates whose value is not 0 or 1, as Eq. 7 allows ----------------------------------------------------------------
+
+
+@frozen
+class GradedGate(SignGate):
+    """G is 2 where ``t . h >= 0``, else 1/2."""
+
+    def open(self, constants, h, context=None):
+        return super().open(constants, h) * 1.5 + 0.5
+
+    def verdict(self, gathered):
+        return super().verdict(gathered) * 1.5 + 0.5
+
+
+def graded(rule, vectorization):
+    circuit = Circuit(5, OneHot(3, loss="squared"))
+    for name, pre in (("a", "input"), ("b", "a")):
+        circuit.population(name, 6, gate=GradedGate())
+        circuit.connect(pre, name, Dense(), rule=rule)
+    circuit.connect("b", "output", Dense(), rule=rule)
+    simulator = Simulator(circuit, precision="float64", seed=4, vectorization=vectorization)
+    generator = torch.Generator().manual_seed(2)
+    images = torch.randn(7, 5, generator=generator, dtype=torch.float64)
+    return simulator, images, torch.tensor([0, 1, 2, 1, 0, 2, 2])
+
+
+def losses_by_hand(simulator, step, images, labels, xi):
+    """``(activity of a, activity of b, losses)`` with ``xi`` added to the pre-activations, gates as they were."""
+    gates, weights, biases = step.activity.gates, simulator.weights, simulator.biases
+    a = torch.einsum("kij,bj->bki", weights["input->a"], images) + biases["a"]
+    a = (a + xi["a"]) * gates["a"].unsqueeze(1)
+    b = torch.einsum("ij,bkj->bki", weights["a->b"], a) + biases["b"]
+    b = (b + xi["b"]) * gates["b"].unsqueeze(1)
+    output = torch.einsum("ij,bkj->bk", weights["b->output"], b) + biases["output"].flatten()
+    return a, b, 0.5 * (output - F.one_hot(labels, 3)).square().sum(1)
+
+
+@pytest.mark.parametrize("vectorization", ["group", "temporal"])
+def test_node_perturbation_is_no_steeper_for_graded_gates(vectorization):
+    """Noise on h measures ``dL/dh``, which is the postsynaptic factor: no gate is to come on top."""
+    sigma = 0.1
+    simulator, images, labels = graded(NodePerturbation(sigma), vectorization)
+    step = simulator.probe(images, labels)
+    assert all(set(gate.unique().tolist()) == {0.5, 2.0} for gate in step.activity.gates.values())
+    xi = {name: sigma * simulator._noise(7, "NodePerturbation", name) for name in ("a", "b")}
+    a, _, quiet = losses_by_hand(simulator, step, images, labels, dict.fromkeys(xi, 0.0))
+    _, _, noisy = losses_by_hand(simulator, step, images, labels, xi)
+    factor = (noisy - quiet) / sigma**2 / 7
+    hand = {
+        "input->a": torch.einsum("b,bki,bj->kij", factor, xi["a"], images),
+        "a->b": torch.einsum("b,bki,bkj->ij", factor, xi["b"], a),
+        "bias of b": torch.einsum("b,bki->ki", factor, xi["b"]),
+    }
+    learned = simulator.learn(images, labels).updates
+    for name, expected in hand.items():
+        assert float(expected.abs().max()) > 0.1
+        for updates in (step.updates, learned):
+            assert float((updates[name] - expected).abs().max()) < 1e-12, name
+
+
+@pytest.mark.parametrize("vectorization", ["group", "temporal"])
+def test_three_factor_hebbian_takes_activity_as_it_is_for_graded_gates(vectorization):
+    """``sum_mu a_imu a_jmu`` with ``a = G h``, not ``G^2 h``; the second step expects a loss."""
+    rate = 0.25
+    simulator, images, labels = graded(ThreeFactorHebbian(rate), vectorization)
+    expected_loss = 0.0
+    for _ in range(2):
+        step = simulator.probe(images, labels)
+        a, b, losses = losses_by_hand(simulator, step, images, labels, {"a": 0.0, "b": 0.0})
+        modulator = (losses - expected_loss) / 7
+        hand = {
+            "input->a": torch.einsum("b,bki,bj->kij", modulator, a, images),
+            "a->b": torch.einsum("b,bki,bkj->ij", modulator, b, a),
+            "bias of b": torch.einsum("b,bki->ki", modulator, b),
+        }
+        learned = simulator.learn(images, labels).updates
+        for name, expected in hand.items():
+            assert float(expected.abs().max()) > 0.1
+            for updates in (step.updates, learned):
+                assert float((updates[name] - expected).abs().max()) < 1e-12, name
+        expected_loss += rate * (float(losses.mean()) - expected_loss)

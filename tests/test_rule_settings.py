@@ -6,8 +6,9 @@ import math
 import re
 
 import pytest
+import torch
 
-from neurosim import He
+from neurosim import Circuit, Dense, He, OneHot, SignGate, Simulator
 from neurosim.errors import CircuitError
 from neurosim.feedback import FixedRandom, ForwardSigns, ForwardWeights
 from neurosim.rule_words import rule_from_words
@@ -60,12 +61,39 @@ def test_a_name_is_a_text_that_divides_nothing(kind, name):
         NAMED[kind](name)
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, "loud", True], ids=repr)
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, "loud", True, 10**400], ids=lambda v: repr(v)[:5])
 @pytest.mark.parametrize("setting", NUMBERS)
 def test_a_number_is_finite(setting, value):
     make, text = NUMBERS[setting]
     with pytest.raises(CircuitError, match=re.escape(text)):
         make(value)
+
+
+@pytest.mark.parametrize("sigma", [1e-200, 1e-9, 0.99e-6, 1.01e6, 1e39, 1e300], ids=repr)
+def test_noise_that_float32_does_not_resolve_is_refused(sigma):
+    text = f"NodePerturbation.sigma must be between 1e-6 and 1e6, got {sigma!r}: float32 resolves"
+    with pytest.raises(CircuitError, match=re.escape(text)):
+        NodePerturbation(sigma=sigma)
+
+
+@pytest.mark.parametrize("sigma", [1e-6, 1e6])
+def test_noise_at_the_bounds_is_felt_in_float32(sigma):
+    circuit = Circuit(5, OneHot(4, loss="squared"))
+    circuit.population("h", 6, gate=SignGate())
+    circuit.connect("input", "h", Dense(), rule=NodePerturbation(sigma))
+    circuit.connect("h", "output", Dense(), rule=NodePerturbation(sigma))
+    images = torch.linspace(-1, 1, 40, device="cpu").view(8, 5)
+    update = Simulator(circuit).probe(images, torch.arange(8, device="cpu") % 4).updates["input->h"]
+    assert bool(update.isfinite().all()) and float(update.abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("limits", [(-1e308, 1e308), (0, 1e39), (-1e39, 0), (-3e38, 3e38), (0, 1e-39)], ids=repr)
+def test_limits_are_numbers_of_float32(limits):
+    text = (
+        "DFA.limits must be (low, high) that float32 can tell apart: low, high and high - low at most 3.4e+38 in size"
+    )
+    with pytest.raises(CircuitError, match=re.escape(text) + ".* at least 1.2e-38, got " + re.escape(repr(limits))):
+        DFA(limits=limits)
 
 
 @pytest.mark.parametrize("limits", [5, "ab", (1,), (1, 2, 3), (1, 1), None], ids=repr)

@@ -10,7 +10,8 @@ import pytest
 import torch
 from attrs import field, frozen
 
-from neurosim import GEVB, CreditForm, PlasticityRule, testing
+from neurosim import GEVB, CreditForm, NodePerturbation, PlasticityRule, testing
+from neurosim.errors import CircuitError
 from neurosim.plasticity import Signal
 from neurosim.testing import rule_laws
 
@@ -178,7 +179,161 @@ class KeepsAList(_PerUnit):
         return self.gains[0] * self.ones(context)
 
 
+class _Remembering(_PerUnit):
+    """Its traces start equal everywhere and are changed by learning."""
+
+    def draw(self, circuit: Any, population: Any, stream: Any) -> dict[str, torch.Tensor]:
+        return {"trace": torch.zeros(population.shape, dtype=torch.float64, device="cpu")}
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return self.ones(context) * (1 + context.state("trace"))
+
+
+@frozen
+class ForgetsNothing(_Remembering):
+    """What it remembers is its own: it counts the steps."""
+
+    def advance(self, context: Any) -> None:
+        context.state("trace").add_(1)
+
+
+@frozen
+class AdvancesNothing(UsesFeedback):
+    """That it might change its constants makes none of them a trace."""
+
+    def advance(self, context: Any) -> None:
+        pass
+
+
+@frozen
+class AdvancesALittle(UsesFeedback):
+    """A constant of the unit's own stays one when it changes."""
+
+    def advance(self, context: Any) -> None:
+        context.state("own").mul_(1.001)
+
+
+@frozen
+class RemembersWeights(_Remembering):
+    def advance(self, context: Any) -> None:
+        context.state("trace").copy_(context.one_hop(context.forward_weights).mean(0))
+
+
+@frozen
+class RemembersWeightsInItsFeedback(RemembersWeights):
+    """Declared feedback is no place for forward weights either."""
+
+    uses = PlasticityRule.uses | {Signal.FEEDBACK}
+
+    def draw(self, circuit: Any, population: Any, stream: Any) -> dict[str, torch.Tensor]:
+        size = population.shape
+        return {"trace": torch.rand(size, generator=stream("own"), dtype=torch.float64, device="cpu")}
+
+
+@frozen
+class RemembersTheTarget(_Remembering):
+    def advance(self, context: Any) -> None:
+        context.state("trace").add_(context.target[:, 0].mean())
+
+
+@frozen
+class RemembersItsActivity(_Remembering):
+    needs = frozenset({"activation"})
+
+    def advance(self, context: Any) -> None:
+        context.state("trace").copy_(context.activation.square().sum(1).mean(0))
+
+
+@frozen
+class RemembersFeedback(_Remembering):
+    def draw(self, circuit: Any, population: Any, stream: Any) -> dict[str, torch.Tensor]:
+        own = torch.rand(population.shape, generator=stream("own"), dtype=torch.float64, device="cpu")
+        return {"own": own} | super().draw(circuit, population, stream)
+
+    def advance(self, context: Any) -> None:
+        context.state("trace").copy_(context.state("own"))
+
+
+@frozen
+class ShowsItsTrace(_Remembering):
+    """A view of what advance changes: what a step shows changes after it."""
+
+    def credit(self, context: Any) -> torch.Tensor:
+        trace = context.state("trace")
+        return trace.expand(len(context.error), *trace.shape)
+
+    def draw(self, circuit: Any, population: Any, stream: Any) -> dict[str, torch.Tensor]:
+        return {"trace": torch.ones(population.shape, dtype=torch.float64, device="cpu")}
+
+    def advance(self, context: Any) -> None:
+        context.state("trace").add_(1)
+
+
+@frozen
+class MixesExamplesUnderNoise(_PerUnit):
+    """With noise, no two batches give the same, until the noise is held."""
+
+    stochastic = True
+    uses = PlasticityRule.uses | {Signal.NOISE}
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return 1 + context.noise()[:, 0] + context.error.abs().mean()
+
+
+@frozen
+class ForgetsTheBatch(NodePerturbation):
+    def credit(self, context: Any) -> torch.Tensor:
+        return super().credit(context) / context.batch_scale
+
+
+@frozen
+class CountsWhatItSees(NodePerturbation):
+    """Right side by side; in time, where a batch comes in slices, each weighs as much as the whole batch."""
+
+    def credit(self, context: Any) -> torch.Tensor:
+        return super().credit(context) / context.batch_scale / len(context.losses)
+
+
+@frozen
+class ClaimsChance(GEVB):
+    stochastic = True
+
+
+@frozen
+class HidesChance(NodePerturbation):
+    stochastic = False
+
+
 CAUGHT = [
+    (AdvancesNothing(), testing.nothing_undeclared_is_used, "specific feedback; what draw.. gives is that, unless it"),
+    (AdvancesALittle(), testing.nothing_undeclared_is_used, "the credit at 'h1' depends on unit-specific feedback"),
+    (
+        RemembersWeights(),
+        testing.nothing_undeclared_is_used,
+        "'RemembersWeights/h1/trace' depends on forward weights",
+    ),
+    (RemembersWeightsInItsFeedback(), testing.nothing_undeclared_is_used, "h1/trace' depends on forward weights"),
+    (RemembersTheTarget(), testing.nothing_undeclared_is_used, "h1/trace' depends on target"),
+    (RemembersItsActivity(), testing.nothing_undeclared_is_used, "h1/trace' depends on postsynaptic activity"),
+    (RemembersFeedback(), testing.nothing_undeclared_is_used, "h1/trace' depends on unit-specific feedback"),
+    (MixesExamplesUnderNoise(), testing.a_batch_is_the_sum_of_its_examples, "is not the mean over its examples"),
+    (ForgetsTheBatch(), testing.a_batch_is_the_sum_of_its_examples, "is not the mean over its examples"),
+    (
+        CountsWhatItSees(),
+        testing.a_batch_is_the_sum_of_its_examples,
+        "two slices .* use context.batch_scale, not",
+    ),
+    (
+        ClaimsChance(),
+        testing.chance_is_declared,
+        "stochastic = True, but neither noise.. nor a redrawn pathway",
+    ),
+    (HidesChance(), testing.chance_is_declared, "drawn at every step, for 'h1'; say stochastic = True"),
+    (
+        ShowsItsTrace(),
+        testing.learning_beside_others_is_what_the_probe_shows,
+        "changes when the step is over, because it is a view of a trace, .* return a tensor of its own",
+    ),
     (UsesWeights(), testing.nothing_undeclared_is_used, "the credit at 'h1' depends on forward weights"),
     (UsesFeedback(), testing.nothing_undeclared_is_used, "depends on unit-specific feedback"),
     (UsesLoss(), testing.nothing_undeclared_is_used, "depends on global scalar"),
@@ -228,6 +383,32 @@ def test_a_rule_that_applies_nowhere_is_no_success() -> None:
 
     with pytest.raises(AssertionError, match="refuses every circuit of the suite: it is never content"):
         rule_laws(Refusing())
+
+
+def test_a_trace_of_its_own_is_no_feedback() -> None:
+    for law in testing.LAWS:
+        law(ForgetsNothing(), CIRCUIT)
+
+
+class _HalfARule(PlasticityRule):
+    def form(self, circuit: Any) -> CreditForm:
+        return CreditForm.BROADCAST
+
+
+@pytest.mark.usefixtures("wrong_types_allowed")
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (GEVB, "rule_laws: expected a rule such as GEVB.., got <class .*GEVB'>; write GEVB.*, an object of that class"),
+        ("gevb", "rule_laws: expected a rule such as GEVB.., got 'gevb'; write rule_laws.rule_named.'gevb'"),
+        (None, "rule_laws: expected a rule such as GEVB.., got None$"),
+        (_HalfARule(), "rule_laws: _HalfARule must define credit"),
+    ],
+    ids=str,
+)
+def test_only_rules_are_held_to_laws(given: Any, text: str) -> None:
+    with pytest.raises(CircuitError, match=text):
+        rule_laws(given)
 
 
 def test_the_rule_of_the_example_declares_what_it_uses() -> None:
