@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import attrs
@@ -277,78 +276,6 @@ def test_no_hidden_tensor_holds_all_components(monkeypatch: pytest.MonkeyPatch) 
     Simulator(c, vectorization="temporal").learn(*batch_for(c, 4))
     units = {(4, *population.shape) for population in c.populations.values()}
     assert shapes and set(shapes) <= units
-
-
-# -- causality -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
-@pytest.mark.parametrize("gate", EARLY)
-@pytest.mark.parametrize("rule", ["gevb", "bp", "dfa", "fa", "local error"])
-def test_causal_learning_reads_no_other_bin(
-    rule: str, gate: str, connectivity: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In every bin the synapses, currents and targets of all others are NaN, future and past; learning is the same."""
-    c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
-    _, simulator = pair(c, vectorization=Temporal("causal"))
-    data = batch_for(c, 5)
-    expected = simulator.probe(*data)
-    scalar = [name for name, group in c.groups.items() if c.populations[group.pre].scalar]
-    tables = [simulator.weights[name] for name in scalar] + list(simulator.biases.values())
-    truth = [table.clone() for table in tables]
-    codewords, happened = simulator._codewords.clone(), []
-
-    run = TemporalPass.bin
-
-    def only_now(self: TemporalPass, stimulus: Any, component: int, *arguments: Any) -> Bin:
-        for table, values in zip(tables, truth, strict=True):
-            table.fill_(torch.nan)
-            table[component] = values[component]
-        happened.append(component)
-        return run(self, stimulus, component, *arguments)
-
-    begin = simulator._in_bins._begin
-
-    def blind(images: Tensor, target: Tensor, *arguments: Any) -> Any:
-        """Targets arrive bin by bin as well."""
-        lesson = begin(images, target.clone().fill_(torch.nan), *arguments)
-        lessons.append((lesson, target))
-        return lesson
-
-    judge, lessons = simulator._in_bins._judge_bin, []
-
-    def told(lesson: Any, component: int, now: Bin) -> None:
-        lesson.target.fill_(torch.nan)
-        lesson.target[:, component] = lessons[-1][1][:, component]
-        judge(lesson, component, now)
-
-    monkeypatch.setattr(TemporalPass, "bin", only_now)
-    monkeypatch.setattr(simulator._in_bins, "_begin", blind)
-    monkeypatch.setattr(simulator._in_bins, "_judge_bin", told)
-    out = {name: torch.empty_like(update) for name, update in expected.updates.items()}
-    prepared = simulator._shown(data[0])
-    seen, _ = simulator._in_bins.compute(prepared, codewords[data[1]], partial(simulator._present, prepared), out)
-    assert happened == [0, 1, 2]
-    assert torch.equal(seen.activity.output, expected.output)
-    assert torch.equal(seen.error, expected.error)
-    assert all(torch.equal(out[name], expected.updates[name]) for name in out)
-
-
-@pytest.mark.parametrize("gate", EARLY)
-def test_a_broken_future_leaves_the_past(gate: str) -> None:
-    """With NaN in the last bin the components before it are what they would have been."""
-    c = circuit(GEVB(), GATES[gate], READOUTS["squared"])
-    _, simulator = pair(c, vectorization=Temporal("causal"))
-    data = batch_for(c, 5)
-    expected = simulator.probe(*data)
-    simulator.weights["input->h1"][K - 1] = torch.nan
-    broken = simulator.probe(*data)
-    past = slice(0, K - 1)
-    for what in ("output", "error"):
-        assert torch.equal(getattr(broken, what)[:, past], getattr(expected, what)[:, past])
-    assert torch.equal(broken.updates["input->h1"][past], expected.updates["input->h1"][past])
-    assert torch.equal(broken.updates["bias of h1"][past], expected.updates["bias of h1"][past])
-    assert bool(broken.updates["h2->output"].isnan().all()), "shared synapses hear of every bin"
 
 
 # -- presentations ---------------------------------------------------------------------------------------------------
