@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import product
 from typing import Any
 
 import attrs
@@ -46,6 +47,7 @@ from neurosim.vectorization import ORDERS, Temporal
 K = 3
 GATES = {"sign": SignGate(), "first bin": FirstBinGate(), "external": ExternalGate(spread=0.2), "linear": None}
 EARLY = {name: GATES[name] for name in ("first bin", "external", "linear")}
+LOSSES = ("squared", "logistic")  #: whose error is known in its bin
 READOUTS = {"cross-entropy": OneHot(K), "squared": OneHot(K, "squared"), "logistic": Binary(5)}
 CONNECTIVITIES = {
     "dense": (Dense(), (6,)),
@@ -144,17 +146,24 @@ def test_float32(connectivity: str, gate: str, rule: str) -> None:
     assert furthest(group.updates, temporal.updates) <= 1e-5
 
 
-#: every gate and rule where a step is cheap; in space, where connectivity is all that differs, a choice of both
-LONG = [
-    (connectivity, gate, rule)
-    for connectivity in CONNECTIVITIES
-    for gate in GATES
-    for rule in RULES
-    if connectivity == "dense" or rule in ("gevb", "bp") or gate == "sign"
-]
+def spread_out(*places: int) -> bool:
+    """A third of all combinations: between any two of their parts every pair occurs."""
+    return sum(places) % 3 == 0
 
 
-@pytest.mark.parametrize(("connectivity", "gate", "rule"), LONG)
+def after_many_steps() -> list[Any]:
+    """Every combination; in space, where a step is dear, those of early gates and most rules are spread out."""
+    found = []
+    for connectivity, gate, rule in product(CONNECTIVITIES, GATES, RULES):
+        places = [
+            list(table).index(key) for table, key in ((CONNECTIVITIES, connectivity), (GATES, gate), (RULES, rule))
+        ]
+        often = connectivity == "dense" or rule in ("gevb", "bp") or gate == "sign" or spread_out(*places)
+        found.append(pytest.param(connectivity, gate, rule, marks=() if often else pytest.mark.slow))
+    return found
+
+
+@pytest.mark.parametrize(("connectivity", "gate", "rule"), after_many_steps())
 def test_the_same_weights_after_fifty_steps(connectivity: str, gate: str, rule: str) -> None:
     c = circuit(RULES[rule], GATES[gate], READOUTS["logistic"], connectivity)
     group, temporal = pair(c, optimizer=SGD(0.01))
@@ -198,16 +207,29 @@ def test_one_component_is_one_bin(order: str, components: int | None) -> None:
         assert all(torch.equal(one.updates[name], other.updates[name]) for name in one.updates)
 
 
-@pytest.mark.parametrize("gate", EARLY)
-@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
-def test_causal_equals_replay(connectivity: str, gate: str) -> None:
-    for rule in ("gevb", "bp", "local error"):
-        c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
-        _, replay = pair(c, vectorization=Temporal("replay"))
-        _, causal = pair(c, vectorization=Temporal("causal"))
-        assert causal.presentations == 1
-        one, other = replay.probe(*batch_for(c, 5)), causal.probe(*batch_for(c, 5))
-        assert furthest(one.updates, other.updates) <= 1e-12
+#: the rules that need no outcome; test_temporal_causality.py counts them
+CAUSAL = ("gevb", "bp", "fa", "dfa", "sign-symmetric", "local error")
+
+
+def causal_circuits() -> list[Any]:
+    """Every combination of connectivity, early gate and rule with one loss; with the other one they are slow."""
+    found = []
+    for combination in product(enumerate(CONNECTIVITIES), enumerate(EARLY), enumerate(CAUSAL), enumerate(LOSSES)):
+        places, names = zip(*combination, strict=True)
+        found.append(pytest.param(*names, marks=() if sum(places) % 2 == 0 else pytest.mark.slow))
+    return found
+
+
+@pytest.mark.parametrize(("connectivity", "gate", "rule", "loss"), causal_circuits())
+def test_causal_equals_replay(connectivity: str, gate: str, rule: str, loss: str) -> None:
+    c = circuit(RULES[rule], GATES[gate], READOUTS[loss], connectivity)
+    _, replay = pair(c, vectorization=Temporal("replay"))
+    _, causal = pair(c, vectorization=Temporal("causal"))
+    assert causal.presentations == 1
+    one, other = replay.probe(*batch_for(c, 5)), causal.probe(*batch_for(c, 5))
+    for what in ("output", "error", "loss"):
+        assert furthest({what: getattr(one, what)}, {what: getattr(other, what)}) <= 1e-12
+    assert furthest(one.updates, other.updates) <= 1e-12
 
 
 @pytest.mark.parametrize("rule", ["gevb", "bp", "hebbian", "node perturbation"])

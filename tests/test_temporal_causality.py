@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from small_circuits import batch_for, scatter_biases
-from test_temporal import CONNECTIVITIES, EARLY, GATES, READOUTS, RULES, K, circuit
+from test_temporal import CAUSAL, CONNECTIVITIES, EARLY, GATES, LOSSES, READOUTS, RULES, K, circuit
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -20,10 +20,8 @@ from neurosim.temporal import Bin, Plan, Stimulus, TemporalPass
 from neurosim.temporal_step import Lesson, TemporalUpdates
 from neurosim.vectorization import Temporal
 
-LOSSES = ("squared", "logistic")
 
-
-def causal(rule: str, readout: str = "squared") -> bool:
+def causal(rule: str, readout: str) -> bool:
     try:
         circuit(RULES[rule], EARLY["external"], READOUTS[readout]).check(Temporal("causal"))
     except CircuitError:
@@ -31,12 +29,9 @@ def causal(rule: str, readout: str = "squared") -> bool:
     return True
 
 
-CAUSAL = [rule for rule in RULES if causal(rule)]
-
-
-def test_which_rules_are_causal() -> None:
-    assert CAUSAL == ["gevb", "bp", "fa", "dfa", "sign-symmetric", "local error"]
-    assert CAUSAL == [rule for rule in RULES if causal(rule, "logistic")]
+@pytest.mark.parametrize("readout", LOSSES)
+def test_which_rules_are_causal(readout: str) -> None:
+    assert [rule for rule in RULES if causal(rule, readout)] == list(CAUSAL)
 
 
 def learner(c: Circuit) -> Simulator:
