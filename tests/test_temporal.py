@@ -253,6 +253,39 @@ def test_slices_change_nothing(rule: str, monkeypatch: pytest.MonkeyPatch) -> No
             assert torch.equal(whole[1].credit("h1"), learnt.credit("h1"))
 
 
+@pytest.mark.parametrize(
+    ("rules", "slices"),
+    [
+        ({"h1": "gevb", "h2": "gevb"}, 8),
+        ({"h1": "gevb", "h2": None}, 8),
+        ({"h1": "gevb", "h2": "bp"}, 11),
+        ({"h1": "gevb", "h2": "hebbian"}, 11),
+        ({"h1": "fa", "h2": "fa"}, 11),
+        ({"h1": "local error", "h2": "gevb"}, 11),
+        ({"h1": "node perturbation", "h2": "node perturbation"}, 11),
+    ],
+    ids=str,
+)
+def test_slices_are_smaller_beside_credit_of_every_unit(
+    rules: dict[str, str | None], slices: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that fills 8 slices takes 8 / (3 / 4), rounded, where one rule's credit lies beside activity."""
+    c = Circuit((1, 4, 4), READOUTS["squared"])
+    pre = "input"
+    for name, rule in rules.items():
+        c.population(name, 100, gate=FirstBinGate())
+        c.connect(pre, name, Dense(), rule=None if rule is None else RULES[rule])
+        pre = name
+    c.connect(pre, "output", Dense(), rule=GEVB())
+    run = Simulator(c, precision="float64", vectorization="temporal")._pass
+    monkeypatch.setattr("neurosim.temporal._SLICE_BYTES", 88 * 100)  # h1 and h2 are the largest: 88 * 100 * 8 bytes
+    images = torch.zeros(88, 1, 4, 4, dtype=torch.float64, device="cpu")
+    parts = run.slices(images)
+    assert {part.stop - part.start for part in parts} == {88 // slices}
+    assert [row for part in parts for row in range(88)[part]] == list(range(88))
+    assert run.slices(images.to("meta")) == [slice(0, 88)], "in one elsewhere than on the cpu"
+
+
 def test_forward_records_all_bins() -> None:
     c = circuit(GEVB(), SignGate(), READOUTS["squared"], "convolutional")
     group, temporal = pair(c)
