@@ -35,7 +35,7 @@ from neurosim.populations import (
     site_of,
     whole_number,
 )
-from neurosim.readout import Readout
+from neurosim.readout import Readout, codewords_of
 from neurosim.relaxation import WeightRelaxation
 from neurosim.vectorization import Vectorization, vectorization_named
 
@@ -332,7 +332,7 @@ class Circuit:
         return rules[0] if rules else None
 
     def check(self, vectorization: str | Vectorization = "group") -> Circuit:
-        """Raise unless this circuit can run; allocates nothing.
+        """Raise unless this circuit can run; allocates nothing but the codewords of another package's readout.
 
         Args:
             vectorization: ``"group"``, ``"temporal"``, ``"temporal:causal"`` or a
@@ -340,11 +340,13 @@ class Circuit:
 
         Raises:
             CircuitError: a population without input or without a way to the output, an ambiguous bias rule, a rule
-                that cannot apply; in time, an untied group, a gate or rule that cannot be computed bin by bin, and for
-                the causal order a gate, loss or rule that looks ahead.
+                that cannot apply, a readout whose codewords cannot be told apart; in time, an untied group, a gate or
+                rule that cannot be computed bin by bin, and for the causal order a gate, loss or rule that looks ahead.
         """
         chosen = vectorization_named(vectorization)
         refuse_incomplete(self)
+        if not type(self.readout).__module__.startswith("neurosim."):
+            codewords_of(self.readout)
         chosen.check(self)
         return self
 

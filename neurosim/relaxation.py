@@ -109,10 +109,15 @@ class NoiseRelaxation(WeightRelaxation):
       by ``1 - (2 rate - rate^2) / n``, because ``|xi|^2 = n``. About n presentations relax by a factor e.
     - No presentation overshoots: ``xi xi^T / n`` is a projection, so ``rate <= 1`` never makes deviations grow.
 
-    Where a weight serves several positions (convolution), its change is the mean over the positions at which it
-    is present. The expected rate is the same: within a receptive field all xi are independent, so
-    ``E[mean_p xi_p xi_p^T] = I``. Squares then shrink faster than stated, and no presentation overshoots either,
-    because the trace of the averaged matrix is at most n.
+    Where a weight serves several positions p (convolution), its change is the mean over the ``D`` positions at which
+    it is present; elsewhere it would meet padding. With ``X`` the matrix of rows ``xi_p``, a presentation takes ``v``
+    to ``(I - g D^-1 X^T X) v``:
+
+    - The expected rate is the same: within a receptive field all xi are independent, so ``E[D^-1 X^T X] = I``. Squares
+      shrink in the mean by at least the factor stated.
+    - No presentation makes ``D^(1/2) v`` grow, squares weighted by positions, because ``|X v|^2 <= n |D^(1/2) v|^2``.
+      Without padding D is the same for all weights of a group, so none overshoots. With padding, ``v`` by itself can
+      grow in a presentation: 1.036-fold at most with a 3 x 3 kernel padded by 1 onto 2 x 2 units at rate 1.
 
     Args:
         presentations: of noise in each phase.
@@ -148,8 +153,9 @@ class NoiseRelaxation(WeightRelaxation):
 
             (1 - (2 rate - rate^2) / n)^(presentations / 2)
 
-        By so much :func:`spread` falls. Exact where every unit has ``fan_in`` inputs. An upper bound in convolutions
-        and at padded borders of local groups, whose weights onto padding alone never relax, and never act either.
+        By so much :func:`spread` falls. Exact where every unit has ``fan_in`` inputs. An upper bound in convolutions,
+        padded ones too, and at padded borders of local groups. Weights onto padding alone never relax, and never act
+        either.
         """
         return round(math.pow(1.0 - (2.0 * self.rate - self.rate**2) / fan_in, self.presentations / 2.0), 3)
 

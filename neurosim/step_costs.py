@@ -112,7 +112,13 @@ def allocated_peak(step: Callable[[], object]) -> int:
     """Bytes: the highest level of torch's cpu allocator during a step, over the level that the step leaves.
 
     The profiler follows only what is allocated under its eyes, so gradients that a step frees and allocates anew must
-    be freed before; they are then what the step leaves.
+    be freed before; they are then what the step leaves. Whatever else is left is taken off as well, so keep nothing of
+    the step, such as the :class:`~neurosim.step.Step` that it returns.
+
+    Example:
+        >>> ones, kept = torch.ones(1000, device="cpu"), []
+        >>> allocated_peak(lambda: ones.exp()), allocated_peak(lambda: kept.append(ones.exp()))
+        (4000, 0)
     """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         step()

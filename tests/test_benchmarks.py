@@ -94,20 +94,23 @@ def test_recording_runs(tmp_path):
 def test_temporal_runs(tmp_path):
     out = tmp_path / "temporal.json"
     common = ("--circuits", "mnist-fc", "--rounds", "1", "--out", out)
-    run_script("temporal.py", *common, "--rules", "GEVB", "--components", "1", "4")
-    run_script("temporal.py", *common, "--rules", "BP", "--components", "4", "--variants", "causal", "--add")
+    shown = run_script("temporal.py", *common, "--rules", "GEVB", "--components", "4")
+    run_script("temporal.py", *common, "--rules", "BP", "--components", "1", "--variants", "replay", "--add")
     refuse_places(out.read_text())
     found = json.loads(out.read_text())["measured"]
     assert {title: each["presentations"] for title, each in found.items()} == {
-        "mnist-fc, GEVB, K = 1, causal": 1,
-        "mnist-fc, GEVB, K = 1, replay": 1,
         "mnist-fc, GEVB, K = 4, causal": 1,
         "mnist-fc, GEVB, K = 4, replay": 4,
-        "mnist-fc, BP, K = 4, causal": 1,
+        "mnist-fc, BP, K = 1, replay": 1,
     }
     for each in found.values():
+        assert set(each["memory"]) == set(each["resident"]) == {"group", "temporal"}
         assert min(each["memory"].values()) > 0
+        assert all(size is None or size >= 0 for size in each["resident"].values())
         assert each["time_ratio"]["min"] > 0
+    resident = found["mnist-fc, GEVB, K = 4, causal"]["resident"]
+    sizes = ["-" if resident[kind] is None else f"{resident[kind] / 2**20:.1f}" for kind in ("temporal", "group")]
+    assert "resident {} of {} MiB".format(*sizes) in shown.splitlines()[0]
 
 
 def test_agreement_runs(tmp_path):

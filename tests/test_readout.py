@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from math import inf, nan
 
 import pytest
 import torch
@@ -262,13 +263,16 @@ class Careless(Readout):
     [
         (((0.0, 1.0), (1.0, 0.0)), r"must have the shape \(3, 2\), one word per class, got \(2, 2\)"),
         (((0.0, 1.0), (1.0, 0.0), (0.0, 1.0)), r"codewords\(\) repeats a word; no two classes may be written alike"),
+        (((0.0, 1.0), (1.0, nan), (1.0, 1.0)), "must be finite numbers, but component 1 of class 1 is nan"),
+        (((0.0, 1.0), (1.0, 0.0), (-inf, 1.0)), "must be finite numbers, but component 0 of class 2 is -inf"),
     ],
 )
 def test_a_strangers_code_is_checked_too(rows: tuple[tuple[float, ...], ...], text: str) -> None:
     c = Circuit(4, Careless(3, rows=rows))
     c.connect("input", "output", Dense())
-    with pytest.raises(CircuitError, match=text):
-        Simulator(c)
+    for refused in (c.check, lambda: c.check("temporal"), lambda: Simulator(c)):
+        with pytest.raises(CircuitError, match=text):
+            refused()
 
 
 def test_what_a_subclass_must_define_is_said() -> None:

@@ -6,6 +6,7 @@ from itertools import product
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from neurosim import Conv2d, Dense, Local2d, NoiseRelaxation, Relaxation
 from neurosim.relaxation import spread
@@ -89,7 +90,7 @@ def test_noise_keeps_the_average_and_has_the_stated_mean(place, rate):
 @pytest.mark.parametrize("rate", [0.3, 1.0])
 @pytest.mark.parametrize("place", ["dense", "dense from space", "local", "conv", "conv, strided"])
 def test_noise_has_the_stated_mean_square_and_never_overshoots(place, rate):
-    """Squares shrink by ``1 - (2 r - r^2) / n``, in a convolution by at least that; none ever grows."""
+    """Squares shrink by ``1 - (2 r - r^2) / n``, in a convolution by at least that; without padding none ever grows."""
     connectivity, pre, _ = PLACES[place]
     weight = weights(place)
     before = deviations(weight).square().sum()
@@ -101,6 +102,51 @@ def test_noise_has_the_stated_mean_square_and_never_overshoots(place, rate):
         assert stated - rate / connectivity.fan_in(pre) < mean < stated
     else:
         assert abs(mean - stated) < 1e-12
+
+
+#: convolutions of one channel -> the largest growth of deviations in a presentation at rate 1, None where none grow
+CONVOLUTIONS = {
+    "plain": (Conv2d(2), (1, 3, 3), None),
+    "strided": (Conv2d((1, 2), stride=2), (1, 3, 3), None),
+    "padded": (Conv2d(3, padding=1), (1, 2, 2), 1.0361651),
+    "padded, wider": (Conv2d(3, padding=1), (1, 3, 3), 1.0092686),
+    "padded on one side": (Conv2d((3, 1), padding=(1, 0)), (1, 2, 3), 1.0305566),
+}
+
+
+def presented(connectivity, pre, rate):
+    """What a presentation does to the deviation of a kernel, as matrices, one per pattern of signs."""
+    shape = connectivity.weight_shape(pre, (1, 1, 1))
+    size = torch.Size(shape).numel()
+    basis = torch.eye(size, dtype=torch.float64).view(size, *shape[1:])  # every deviation has a channel of its own
+    matrices = []
+    for xi in all_patterns(pre):
+        weight = torch.stack([basis, -basis])
+        NoiseRelaxation(presentations=1, rate=rate).relax(weight, connectivity, pre, lambda shape, xi=xi: xi)
+        matrices.append(weight[0].flatten(1).t())
+    return torch.stack(matrices)
+
+
+@pytest.mark.parametrize("rate", [0.3, 1.0])
+@pytest.mark.parametrize("place", CONVOLUTIONS)
+def test_no_deviation_of_a_convolution_grows_by_positions_or_in_the_mean(place, rate):
+    """In any direction. Deviations as they are grow only where padding makes positions differ."""
+    connectivity, pre, growth = CONVOLUTIONS[place]
+    matrices = presented(connectivity, pre, rate)
+    positions = F.unfold(
+        torch.ones(1, *pre, dtype=torch.float64), connectivity.kernel, padding=connectivity.padding,
+        stride=connectivity.stride,
+    ).sum((0, 2))  # fmt: skip
+    root = positions.sqrt()
+    weighted = torch.linalg.matrix_norm(root[:, None] * matrices / root, 2)
+    assert float(weighted.max()) < 1 + 1e-12
+    squares = torch.linalg.eigvalsh((matrices.mT @ matrices).mean(0))
+    assert float(squares.max()) < 1 - (2 * rate - rate**2) / connectivity.fan_in(pre) + 1e-12
+    largest = float(torch.linalg.matrix_norm(matrices, 2).max())
+    if growth is None:
+        assert largest < 1 + 1e-12
+    else:
+        assert largest > 1.002 and (rate < 1 or abs(largest - growth) < 1e-7)
 
 
 def test_orthogonal_noise_relaxes_completely_in_as_many_presentations_as_synapses():
@@ -155,7 +201,7 @@ def test_spread_falls_by_the_stated_rms(rate):
     assert phase.remaining_rms(n) > 1.2 * phase.remaining_mean(n)
 
 
-@pytest.mark.parametrize("place", ["conv", "conv, strided"])
+@pytest.mark.parametrize("place", ["conv", "conv, padded", "conv, strided"])
 def test_in_a_convolution_the_stated_rms_is_a_bound(place):
     connectivity, pre, _ = PLACES[place]
     phase, squares = NoiseRelaxation(presentations=3 * connectivity.fan_in(pre)), []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import partial
+from itertools import product
 from typing import Any
 
 import attrs
@@ -47,6 +47,7 @@ from neurosim.vectorization import ORDERS, Temporal
 K = 3
 GATES = {"sign": SignGate(), "first bin": FirstBinGate(), "external": ExternalGate(spread=0.2), "linear": None}
 EARLY = {name: GATES[name] for name in ("first bin", "external", "linear")}
+LOSSES = ("squared", "logistic")  #: whose error is known in its bin
 READOUTS = {"cross-entropy": OneHot(K), "squared": OneHot(K, "squared"), "logistic": Binary(5)}
 CONNECTIVITIES = {
     "dense": (Dense(), (6,)),
@@ -145,17 +146,24 @@ def test_float32(connectivity: str, gate: str, rule: str) -> None:
     assert furthest(group.updates, temporal.updates) <= 1e-5
 
 
-#: every gate and rule where a step is cheap; in space, where connectivity is all that differs, a choice of both
-LONG = [
-    (connectivity, gate, rule)
-    for connectivity in CONNECTIVITIES
-    for gate in GATES
-    for rule in RULES
-    if connectivity == "dense" or rule in ("gevb", "bp") or gate == "sign"
-]
+def spread_out(*places: int) -> bool:
+    """A third of all combinations: between any two of their parts every pair occurs."""
+    return sum(places) % 3 == 0
 
 
-@pytest.mark.parametrize(("connectivity", "gate", "rule"), LONG)
+def after_many_steps() -> list[Any]:
+    """Every combination; in space, where a step is dear, those of early gates and most rules are spread out."""
+    found = []
+    for connectivity, gate, rule in product(CONNECTIVITIES, GATES, RULES):
+        places = [
+            list(table).index(key) for table, key in ((CONNECTIVITIES, connectivity), (GATES, gate), (RULES, rule))
+        ]
+        often = connectivity == "dense" or rule in ("gevb", "bp") or gate == "sign" or spread_out(*places)
+        found.append(pytest.param(connectivity, gate, rule, marks=() if often else pytest.mark.slow))
+    return found
+
+
+@pytest.mark.parametrize(("connectivity", "gate", "rule"), after_many_steps())
 def test_the_same_weights_after_fifty_steps(connectivity: str, gate: str, rule: str) -> None:
     c = circuit(RULES[rule], GATES[gate], READOUTS["logistic"], connectivity)
     group, temporal = pair(c, optimizer=SGD(0.01))
@@ -199,16 +207,29 @@ def test_one_component_is_one_bin(order: str, components: int | None) -> None:
         assert all(torch.equal(one.updates[name], other.updates[name]) for name in one.updates)
 
 
-@pytest.mark.parametrize("gate", EARLY)
-@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
-def test_causal_equals_replay(connectivity: str, gate: str) -> None:
-    for rule in ("gevb", "bp", "local error"):
-        c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
-        _, replay = pair(c, vectorization=Temporal("replay"))
-        _, causal = pair(c, vectorization=Temporal("causal"))
-        assert causal.presentations == 1
-        one, other = replay.probe(*batch_for(c, 5)), causal.probe(*batch_for(c, 5))
-        assert furthest(one.updates, other.updates) <= 1e-12
+#: the rules that need no outcome; test_temporal_causality.py counts them
+CAUSAL = ("gevb", "bp", "fa", "dfa", "sign-symmetric", "local error")
+
+
+def causal_circuits() -> list[Any]:
+    """Every combination of connectivity, early gate and rule with one loss; with the other one they are slow."""
+    found = []
+    for combination in product(enumerate(CONNECTIVITIES), enumerate(EARLY), enumerate(CAUSAL), enumerate(LOSSES)):
+        places, names = zip(*combination, strict=True)
+        found.append(pytest.param(*names, marks=() if sum(places) % 2 == 0 else pytest.mark.slow))
+    return found
+
+
+@pytest.mark.parametrize(("connectivity", "gate", "rule", "loss"), causal_circuits())
+def test_causal_equals_replay(connectivity: str, gate: str, rule: str, loss: str) -> None:
+    c = circuit(RULES[rule], GATES[gate], READOUTS[loss], connectivity)
+    _, replay = pair(c, vectorization=Temporal("replay"))
+    _, causal = pair(c, vectorization=Temporal("causal"))
+    assert causal.presentations == 1
+    one, other = replay.probe(*batch_for(c, 5)), causal.probe(*batch_for(c, 5))
+    for what in ("output", "error", "loss"):
+        assert furthest({what: getattr(one, what)}, {what: getattr(other, what)}) <= 1e-12
+    assert furthest(one.updates, other.updates) <= 1e-12
 
 
 @pytest.mark.parametrize("rule", ["gevb", "bp", "hebbian", "node perturbation"])
@@ -230,6 +251,39 @@ def test_slices_change_nothing(rule: str, monkeypatch: pytest.MonkeyPatch) -> No
         assert max(float((whole[2][n] - state[n]).abs().max()) for n in state) <= 1e-5  # Adam's first step is a sign
         if rule == "gevb":
             assert torch.equal(whole[1].credit("h1"), learnt.credit("h1"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "slices"),
+    [
+        ({"h1": "gevb", "h2": "gevb"}, 8),
+        ({"h1": "gevb", "h2": None}, 8),
+        ({"h1": "gevb", "h2": "bp"}, 11),
+        ({"h1": "gevb", "h2": "hebbian"}, 11),
+        ({"h1": "fa", "h2": "fa"}, 11),
+        ({"h1": "local error", "h2": "gevb"}, 11),
+        ({"h1": "node perturbation", "h2": "node perturbation"}, 11),
+    ],
+    ids=str,
+)
+def test_slices_are_smaller_beside_credit_of_every_unit(
+    rules: dict[str, str | None], slices: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that fills 8 slices takes 8 / (3 / 4), rounded, where one rule's credit lies beside activity."""
+    c = Circuit((1, 4, 4), READOUTS["squared"])
+    pre = "input"
+    for name, rule in rules.items():
+        c.population(name, 100, gate=FirstBinGate())
+        c.connect(pre, name, Dense(), rule=None if rule is None else RULES[rule])
+        pre = name
+    c.connect(pre, "output", Dense(), rule=GEVB())
+    run = Simulator(c, precision="float64", vectorization="temporal")._pass
+    monkeypatch.setattr("neurosim.temporal._SLICE_BYTES", 88 * 100)  # h1 and h2 are the largest: 88 * 100 * 8 bytes
+    images = torch.zeros(88, 1, 4, 4, dtype=torch.float64, device="cpu")
+    parts = run.slices(images)
+    assert {part.stop - part.start for part in parts} == {88 // slices}
+    assert [row for part in parts for row in range(88)[part]] == list(range(88))
+    assert run.slices(images.to("meta")) == [slice(0, 88)], "in one elsewhere than on the cpu"
 
 
 def test_forward_records_all_bins() -> None:
@@ -277,78 +331,6 @@ def test_no_hidden_tensor_holds_all_components(monkeypatch: pytest.MonkeyPatch) 
     Simulator(c, vectorization="temporal").learn(*batch_for(c, 4))
     units = {(4, *population.shape) for population in c.populations.values()}
     assert shapes and set(shapes) <= units
-
-
-# -- causality -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("connectivity", CONNECTIVITIES)
-@pytest.mark.parametrize("gate", EARLY)
-@pytest.mark.parametrize("rule", ["gevb", "bp", "dfa", "fa", "local error"])
-def test_causal_learning_reads_no_other_bin(
-    rule: str, gate: str, connectivity: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In every bin the synapses, currents and targets of all others are NaN, future and past; learning is the same."""
-    c = circuit(RULES[rule], GATES[gate], READOUTS["squared"], connectivity)
-    _, simulator = pair(c, vectorization=Temporal("causal"))
-    data = batch_for(c, 5)
-    expected = simulator.probe(*data)
-    scalar = [name for name, group in c.groups.items() if c.populations[group.pre].scalar]
-    tables = [simulator.weights[name] for name in scalar] + list(simulator.biases.values())
-    truth = [table.clone() for table in tables]
-    codewords, happened = simulator._codewords.clone(), []
-
-    run = TemporalPass.bin
-
-    def only_now(self: TemporalPass, stimulus: Any, component: int, *arguments: Any) -> Bin:
-        for table, values in zip(tables, truth, strict=True):
-            table.fill_(torch.nan)
-            table[component] = values[component]
-        happened.append(component)
-        return run(self, stimulus, component, *arguments)
-
-    begin = simulator._in_bins._begin
-
-    def blind(images: Tensor, target: Tensor, *arguments: Any) -> Any:
-        """Targets arrive bin by bin as well."""
-        lesson = begin(images, target.clone().fill_(torch.nan), *arguments)
-        lessons.append((lesson, target))
-        return lesson
-
-    judge, lessons = simulator._in_bins._judge_bin, []
-
-    def told(lesson: Any, component: int, now: Bin) -> None:
-        lesson.target.fill_(torch.nan)
-        lesson.target[:, component] = lessons[-1][1][:, component]
-        judge(lesson, component, now)
-
-    monkeypatch.setattr(TemporalPass, "bin", only_now)
-    monkeypatch.setattr(simulator._in_bins, "_begin", blind)
-    monkeypatch.setattr(simulator._in_bins, "_judge_bin", told)
-    out = {name: torch.empty_like(update) for name, update in expected.updates.items()}
-    prepared = simulator._shown(data[0])
-    seen, _ = simulator._in_bins.compute(prepared, codewords[data[1]], partial(simulator._present, prepared), out)
-    assert happened == [0, 1, 2]
-    assert torch.equal(seen.activity.output, expected.output)
-    assert torch.equal(seen.error, expected.error)
-    assert all(torch.equal(out[name], expected.updates[name]) for name in out)
-
-
-@pytest.mark.parametrize("gate", EARLY)
-def test_a_broken_future_leaves_the_past(gate: str) -> None:
-    """With NaN in the last bin the components before it are what they would have been."""
-    c = circuit(GEVB(), GATES[gate], READOUTS["squared"])
-    _, simulator = pair(c, vectorization=Temporal("causal"))
-    data = batch_for(c, 5)
-    expected = simulator.probe(*data)
-    simulator.weights["input->h1"][K - 1] = torch.nan
-    broken = simulator.probe(*data)
-    past = slice(0, K - 1)
-    for what in ("output", "error"):
-        assert torch.equal(getattr(broken, what)[:, past], getattr(expected, what)[:, past])
-    assert torch.equal(broken.updates["input->h1"][past], expected.updates["input->h1"][past])
-    assert torch.equal(broken.updates["bias of h1"][past], expected.updates["bias of h1"][past])
-    assert bool(broken.updates["h2->output"].isnan().all()), "shared synapses hear of every bin"
 
 
 # -- presentations ---------------------------------------------------------------------------------------------------

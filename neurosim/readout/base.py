@@ -131,7 +131,7 @@ def codewords_of(readout: Readout) -> Float[Tensor, "classes length"]:
     """The table of targets, refused where classes would be confused.
 
     Raises:
-        CircuitError: not one word per class, or, from another package's code, words that are repeated.
+        CircuitError: not one word per class, or, from another package's code, words that are repeated or not finite.
     """
     words = readout.codewords()
     if tuple(words.shape) != (readout.classes, readout.length):
@@ -139,7 +139,17 @@ def codewords_of(readout: Readout) -> Float[Tensor, "classes length"]:
             f"readout {readout}: codewords() must have the shape {(readout.classes, readout.length)}, one word per "
             f"class, got {tuple(words.shape)}"
         )
-    ours = type(readout).__module__.startswith("neurosim.")
-    if not ours and len(words.unique(dim=0)) < readout.classes:
-        raise CircuitError(f"readout {readout}: codewords() repeats a word; no two classes may be written alike")
+    if not type(readout).__module__.startswith("neurosim."):
+        _refuse_unusable(readout, words)
     return words
+
+
+def _refuse_unusable(readout: Readout, words: Tensor) -> None:
+    if len(broken := (~words.isfinite()).nonzero()):
+        place, component = broken[0].tolist()
+        raise CircuitError(
+            f"readout {readout}: codewords() must be finite numbers, but component {component} of class {place} is "
+            f"{float(words[place, component])}"
+        )
+    if len(words.unique(dim=0)) < readout.classes:
+        raise CircuitError(f"readout {readout}: codewords() repeats a word; no two classes may be written alike")

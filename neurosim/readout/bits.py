@@ -84,15 +84,22 @@ def _long_enough(instance: Readout, attribute: Attribute[int], value: int) -> No
 class ErrorCorrecting(_BitCode):
     """Words of a chosen length that differ in many bits, so that some wrong bits do not make a wrong class.
 
-    See :func:`neurosim.readout.tables.error_correcting`; nothing is drawn at random.
+    See :func:`neurosim.readout.tables.error_correcting`; nothing is drawn at random. More bits never bring words
+    closer, but not each takes them farther apart: past 16 bits, only when there are enough for a second code beside the
+    first. So look at :attr:`minimum_distance`, and use the shortest code that has the same.
 
     Args:
         classes: number of classes.
         length: bits, at least ``log2 classes``.
 
+    Raises:
+        CircuitError: too few bits to tell the classes apart.
+
     Example:
         >>> [ErrorCorrecting(10, length).minimum_distance for length in (4, 7, 11, 15)]
         [1, 3, 5, 8]
+        >>> [ErrorCorrecting(100, length).minimum_distance for length in (15, 16, 22, 23)]  # 17 to 22 buy nothing
+        [5, 6, 6, 7]
     """
 
     length: int = field(validator=_long_enough)
