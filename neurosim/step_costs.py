@@ -14,6 +14,7 @@ import ctypes
 import itertools
 import json
 import math
+import os
 import statistics
 import tempfile
 import time
@@ -109,6 +110,7 @@ def allocated_peak(step: Callable[[], object]) -> int:
     The profiler follows only what is allocated under its eyes, so gradients that a step frees and allocates anew must
     be freed before; they are then what the step leaves.
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when the first profile starts; it talks to the terminal
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         step()
     with tempfile.TemporaryDirectory() as folder:
