@@ -21,11 +21,11 @@ Where the paper's text leaves a choice:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.connectivity import AvgPool, Connectivity, Conv2d, Dense, Local2d
-from neurosim.errors import CircuitError
+from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.gates import Gate, SignGate
 from neurosim.initializers import He, Initializer, OnOff
 from neurosim.plasticity import PlasticityRule
@@ -60,7 +60,12 @@ def network(
         readout: default one-hot with ten classes and softmax cross-entropy.
         gate: of every population but the pools and the output; default :class:`SignGate`.
         conventional: scalar units (K = 1) and one output unit per component of the readout.
+
+    Raises:
+        UnknownNameError: another sign.
     """
+    if sign not in get_args(Sign):
+        raise UnknownNameError("sign", sign, get_args(Sign))
     circuit = Circuit(inputs, readout or OneHot(10), K=1 if conventional else None)
     init: Initializer = OnOff() if sign == "nonnegative" else He()
     gate = gate if gate is not None else SignGate()

@@ -17,6 +17,8 @@ import attrs
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.plugins import left_out, load_entry_points
 
+#: what to do about a class that is not known here
+_IMPORT = "; import the module that defines it, if there is one (neurosim --import MODULE on the command line)"
 #: kind -> class name -> class
 _KNOWN: dict[str, dict[str, type[Description]]] = {}
 
@@ -70,9 +72,7 @@ class Description:
             load_entry_points(cls.entry_points)
         if name not in _KNOWN[cls.kind]:
             hint = left_out(cls.entry_points) if cls.entry_points else ""
-            raise UnknownNameError(
-                cls.kind, name, _KNOWN[cls.kind], f"; import the module that defines it, if there is one{hint}"
-            )
+            raise UnknownNameError(cls.kind, name, _KNOWN[cls.kind], _IMPORT + hint)
         member = _KNOWN[cls.kind][name]
         options = {key: _restored(value) for key, value in data.items() if key != "type"}
         try:

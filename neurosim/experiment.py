@@ -6,27 +6,29 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from neurosim.circuit import OUTPUT, Circuit
-from neurosim.circuit_library import load as load_circuit
-from neurosim.datasets import Dataset, available_datasets, load_dataset
 from neurosim.errors import ConfigError as ConfigError
 from neurosim.errors import DataError, UnknownNameError
-from neurosim.observers import Observer
-from neurosim.optimizers import Adam
-from neurosim.plasticity import PlasticityRule
-from neurosim.rule_words import rule_from_words
-from neurosim.simulator import Simulator
-from neurosim.training import Trainer
+
+if TYPE_CHECKING:  # torch is loaded where a circuit is built, so that wrong settings are refused at once
+    from neurosim.circuit import Circuit
+    from neurosim.datasets import Dataset
+    from neurosim.observers import Observer
+    from neurosim.optimizers import Optimizer
+    from neurosim.plasticity import PlasticityRule
+    from neurosim.simulator import Simulator
+    from neurosim.training import Trainer
 
 #: settings that mean something beside ``record`` only
 _HOW_TO_RECORD = ("record_every", "record_reduce")
 #: what `--rule GROUP=frozen` says instead of a rule
 FROZEN = "frozen"
+#: what must be at least so much
+_LEAST = {"epochs": 0, "batch_size": 1, "checkpoint_every": 1}
 
 
 def _texts(value: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -42,10 +44,12 @@ class Experiment:
     Attributes:
         circuit: name of a ready-made circuit, or a ``.json`` file made by ``Circuit.to_json``.
         sign: ``"nonnegative"`` or ``"mixed"`` past the first layer; None for the circuit's own.
-        rule: rules in words, ``"gevb"`` or ``"dfa(limits=(0, 1))"``: one for all groups, or ``"GROUP=RULE"`` for single
-            ones; ``frozen`` freezes.
+        rule: rules in words, ``"gevb"``, ``"dfa(limits=(0, 1))"`` or ``"my_module:MyRule"``: one for all groups, or
+            ``"GROUP=RULE"`` for single ones; ``frozen`` freezes.
         dataset: a dataset's name or file; None for the one that the circuit is named after.
-        epochs, batch_size, learning_rate, checkpoint_every: of training, with Adam.
+        epochs, batch_size, learning_rate, checkpoint_every: of training.
+        optimizer: ``"adam"``, or ``"sgd"`` for plain gradient descent, see
+            :func:`~neurosim.optimizers.optimizer_named`.
         seed: from which every random stream derives.
         device, precision: as in :class:`~neurosim.simulator.Simulator`.
         early_stop: stop at a checkpoint (every ``checkpoint_every`` epochs) without a mistake on the training set.
@@ -67,6 +71,7 @@ class Experiment:
     dataset: str | None = None
     epochs: int = 20
     batch_size: int = 128
+    optimizer: str = "adam"
     learning_rate: float = 3e-4
     checkpoint_every: int = 10
     seed: int = 0
@@ -117,6 +122,8 @@ class Experiment:
         """
         if self.dataset is not None:
             return self.dataset
+        from neurosim.datasets import available_datasets
+
         prefix = self.circuit.split("-")[0]
         if prefix not in available_datasets():
             raise ConfigError(f"circuit '{self.circuit}' is not named after a dataset; say which one with --dataset")
@@ -124,11 +131,52 @@ class Experiment:
 
     @property
     def label(self) -> str:
-        """A short name for files: circuit, sign, rules, vectorization unless it is ``group``, seed."""
-        rules = [re.sub(r"[^\w.+-]+", "-", rule.replace("->", "-")).strip("-") for rule in self.rule]
-        signs = [self.sign] if self.sign else []
+        """A short name for files: circuit, rules and seed; between them what is not the default.
+
+        In this order: circuit, a dataset and a sign that are not the circuit's own, the rules (the circuit's own where
+        none is given for all groups), a vectorization other than ``group``, the seed.
+
+        Raises:
+            UnknownNameError: a circuit that does not exist.
+
+        Example:
+            >>> Experiment().label, Experiment(circuit="mnist-fc", dataset="fashion-mnist", rule="bp", seed=3).label
+            ('digits-fc-gevb-seed0', 'mnist-fc-fashion-mnist-bp-seed3')
+        """
+        usual = evolve(self, sign=None)._circuit_without_rules()
+        data = [] if self.dataset in (None, self.circuit.split("-")[0]) else [Path(str(self.dataset)).stem]
+        signs = [self.sign] if self.sign and self._circuit_without_rules() != usual else []
+        own = [] if any(_group_and_rule(words)[0] is None for words in self.rule) else _rules_of(usual)
+        rules = [re.sub(r"[^\w.+-]+", "-", rule.replace("->", "-")).strip("-") for rule in (*own, *self.rule)]
         in_time = [] if self.vectorization == "group" else [self.vectorization.replace(":", "-")]
-        return "-".join([Path(self.circuit).stem, *signs, *rules, *in_time, f"seed{self.seed}"])
+        return "-".join([Path(self.circuit).stem, *data, *signs, *rules, *in_time, f"seed{self.seed}"])
+
+    def check(self, data_dir: str | Path | None = None) -> Circuit:
+        """Refuse whatever is wrong without reading data or drawing weights; the circuit, as :meth:`build_circuit`.
+
+        Raises:
+            UnknownNameError: a name that does not exist, of a dataset, optimizer, precision or kind of device too.
+            SimulationError: a device that is not there.
+            ConfigError, CircuitError, DataError: as :meth:`build_circuit` and :meth:`recorders`, or a number out of
+                range.
+        """
+        from neurosim.datasets.registry import refuse_unknown
+        from neurosim.presented import usable_device
+        from neurosim.simulator import PRECISIONS
+
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{option}: expected a number of at least {least}, got {getattr(self, name)}")
+        circuit = self.build_circuit()
+        if self.record or self.alignment:
+            self.recorders(circuit)
+        refuse_unknown(self.dataset_name, data_dir)
+        self.build_optimizer(circuit)
+        if self.precision not in PRECISIONS:
+            raise UnknownNameError("precision", self.precision, PRECISIONS)
+        usable_device(self.device)
+        return circuit
 
     def build_circuit(self) -> Circuit:
         """The circuit with its rules.
@@ -139,13 +187,7 @@ class Experiment:
             ConfigError: a sign for a circuit that fixes it, several rules for all groups, none that learns, or a rule
                 for a group onto the output, which learns by the exact gradient anyway.
         """
-        options = {} if self.sign is None else {"sign": self.sign}
-        if self.circuit.endswith(".json"):
-            if options:
-                raise ConfigError(f"{self.circuit} fixes the sign of every group; --sign is for ready-made circuits")
-            circuit = Circuit.from_json(_text_of(Path(self.circuit)))
-        else:
-            circuit = load_circuit(self.circuit, **options)
+        circuit = self._circuit_without_rules()
         asked = [_group_and_rule(words) for words in self.rule]
         everywhere = [rule for group, rule in asked if group is None]
         if len(everywhere) > 1:
@@ -161,6 +203,18 @@ class Experiment:
                 "with `neurosim train --epochs 0`"
             )
         return circuit.check(self.vectorization)
+
+    def _circuit_without_rules(self) -> Circuit:
+        """The circuit before ``rule`` changes the rules that it came with."""
+        from neurosim.circuit import Circuit
+        from neurosim.circuit_library import load
+
+        options = {} if self.sign is None else {"sign": self.sign}
+        if not self.circuit.endswith(".json"):
+            return load(self.circuit, **options)
+        if options:
+            raise ConfigError(f"{self.circuit} fixes the sign of every group; --sign is for ready-made circuits")
+        return Circuit.from_json(_text_of(Path(self.circuit)))
 
     def recorders(self, circuit: Circuit) -> list[Observer]:
         """The observers that ``record`` and ``alignment`` ask for; one recorder a target.
@@ -192,21 +246,37 @@ class Experiment:
         found += [AlignmentRecorder()] if self.alignment else []
         for recorder in found:
             recorder.check(circuit)
-        return list[Observer](found)
+        return [*found]
+
+    def build_optimizer(self, circuit: Circuit) -> Optimizer:
+        """The optimizer of ``circuit``'s weights.
+
+        Raises:
+            UnknownNameError: no such optimizer.
+        """
+        from neurosim.optimizers import optimizer_named
+
+        untied = {name: circuit.K for name, group in circuit.groups.items() if group.untied and group.rule is not None}
+        return optimizer_named(self.optimizer, self.learning_rate, untied)
 
     def build_simulator(self, circuit: Circuit | None = None) -> Simulator:
         """The simulator, with its weights drawn; ``circuit`` is :meth:`build_circuit`'s where that was called."""
+        from neurosim.simulator import Simulator
+
+        circuit = circuit or self.build_circuit()
         return Simulator(
-            circuit or self.build_circuit(),
+            circuit,
             device=self.device,
             precision=self.precision,
             vectorization=self.vectorization,
             seed=self.seed,
-            optimizer=Adam(self.learning_rate),
+            optimizer=self.build_optimizer(circuit),
         )
 
     def load_data(self, data_dir: str | Path | None = None) -> Dataset:
         """The dataset, shortened where the settings say so."""
+        from neurosim.datasets import load_dataset
+
         dataset = load_dataset(self.dataset_name, data_dir)
         if self.train_examples is not None or self.test_examples is not None:
             dataset = dataset.subset(train=self.train_examples, test=self.test_examples)
@@ -214,6 +284,8 @@ class Experiment:
 
     def build(self, data_dir: str | Path | None = None, observers: Sequence[Observer] = ()) -> Trainer:
         """Everything that :meth:`Trainer.run` needs; what is to be recorded needs a RunRecorder among ``observers``."""
+        from neurosim.training import Trainer
+
         circuit = self.build_circuit()  # first, because it is cheap and most mistakes show here
         observers = [*observers, *(self.recorders(circuit) if self.record or self.alignment else ())]
         dataset = self.load_data(data_dir)
@@ -279,12 +351,13 @@ def _group_and_rule(words: str) -> tuple[str | None, str]:
 
 def _refuse_idle_recording(given: Mapping[str, Any]) -> None:
     """How to record is checked where it is given, and has no effect where nothing is recorded."""
-    from neurosim.runs.recorder import REDUCTIONS  # with h5py
-
     if given.get("record_every", 1) < 1:
         raise ConfigError(f"--record-every: expected a number of steps, 1 or more, got {given['record_every']}")
-    if given.get("record_reduce", "none") not in (*REDUCTIONS, "none"):
-        raise UnknownNameError("reduction", given["record_reduce"], [*REDUCTIONS, "none"])
+    if "record_reduce" in given:
+        from neurosim.runs.recorder import REDUCTIONS  # with h5py
+
+        if given["record_reduce"] not in (*REDUCTIONS, "none"):
+            raise UnknownNameError("reduction", given["record_reduce"], [*REDUCTIONS, "none"])
     idle = [f"--{name.replace('_', '-')}" for name in _HOW_TO_RECORD if name in given]
     if idle and not given.get("record"):
         raise ConfigError(
@@ -295,6 +368,8 @@ def _refuse_idle_recording(given: Mapping[str, Any]) -> None:
 
 def _refuse_idle_rules(circuit: Circuit, named: Mapping[str, PlasticityRule | None]) -> None:
     """A rule that is named for a group onto the output can only thaw it."""
+    from neurosim.circuit import OUTPUT
+
     for name, rule in named.items():
         group = circuit.group(name)
         if rule is not None and group.rule is not None and group.post == OUTPUT:
@@ -305,4 +380,15 @@ def _refuse_idle_rules(circuit: Circuit, named: Mapping[str, PlasticityRule | No
 
 
 def _rule(words: str) -> PlasticityRule | None:
+    from neurosim.rule_words import rule_from_words
+
     return None if words.strip() == FROZEN else rule_from_words(words)
+
+
+def _rules_of(circuit: Circuit) -> list[str]:
+    """The rules that a circuit came with, each once and without its hyperparameters, as files are named."""
+    from neurosim.plasticity import available_rules
+
+    names = {kind: name for name, kind in available_rules().items()}
+    kinds = dict.fromkeys(type(group.rule) for group in circuit.groups.values() if group.rule is not None)
+    return [names.get(kind, kind.__name__) for kind in kinds] or [FROZEN]

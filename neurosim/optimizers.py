@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -123,3 +124,28 @@ def SGD(lr: float, groups: Mapping[str, Mapping[str, Any]] | None = None, **opti
         {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9}
     """
     return Optimizer(torch.optim.SGD, {"lr": lr} | options, groups={} if groups is None else groups)
+
+
+#: what :func:`optimizer_named` knows
+OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {"adam": Adam, "sgd": SGD}
+
+
+def optimizer_named(name: str, lr: float, untied: Mapping[str, int] = MappingProxyType({})) -> Optimizer:
+    """An optimizer by its name, ``adam`` or ``sgd``, as options and files name it.
+
+    Args:
+        name: which.
+        lr: the learning rate.
+        untied: untied group that learns -> K. With ``sgd`` it learns at K times the rate, because each of its K
+            weights gets one K-th of a shared weight's update; Adam does not see the scale of updates.
+
+    Raises:
+        UnknownNameError: neither.
+
+    Example:
+        >>> optimizer_named("sgd", 0.1, {"f1->f2": 10}).to_dict()
+        {'type': 'SGD', 'lr': 0.1, 'groups': {'f1->f2': {'lr': 1.0}}}
+    """
+    if name not in OPTIMIZERS:
+        raise UnknownNameError("optimizer", name, OPTIMIZERS)
+    return Adam(lr) if name == "adam" else SGD(lr, groups={group: {"lr": lr * K} for group, K in untied.items()})

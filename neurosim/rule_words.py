@@ -1,15 +1,21 @@
 """Rules in words, for the command line and TOML files: ``gevb``, ``dfa(limits=(0, 1))``.
 
-The words are a rule's registered name and, in brackets as in Python, the hyperparameters that differ from the defaults.
+The words are a rule's registered name, or ``MODULE:CLASS`` for a rule of one's own that no package registers
+(``my_rules:Eager`` is the class ``Eager`` of ``my_rules.py`` in the current folder, or of any module that can be
+imported), and, in brackets as in Python, the hyperparameters that differ from the defaults.
 Values are plain data (numbers, texts in quotes, True, False, None, tuples of these), or a feedback or an initializer
 with its own: ``sign-symmetric(feedback=ForwardSigns(magnitude='redrawn'))``, ``fa(feedback=FixedRandom(init=He()))``.
-Nothing is evaluated.
+Nothing is evaluated, but a module is imported, which runs it.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
+import os
+import sys
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from neurosim.errors import CircuitError, UnknownNameError
@@ -19,30 +25,84 @@ from neurosim.plasticity import PlasticityRule, available_rules, rule_named
 
 
 def rule_from_words(words: str) -> PlasticityRule:
-    """The rule that ``NAME`` or ``NAME(KEY=VALUE, ...)`` describes.
+    """The rule that ``NAME`` or ``NAME(KEY=VALUE, ...)`` describes; ``MODULE:CLASS`` is a name too.
 
     Raises:
         UnknownNameError: no such rule, or no such hyperparameter of it; the message lists those that exist.
-        CircuitError: words that are no name with hyperparameters in brackets, or values that the rule refuses.
+        CircuitError: words that are no name with hyperparameters in brackets, values that the rule refuses, or a module
+            that cannot be imported.
 
     Example:
         >>> rule_from_words("dfa(limits=(0, 1))")
         DFA(limits=(0.0, 1.0), name='dfa')
+        >>> rule_from_words("neurosim.rules.gevb:GEVB")
+        GEVB()
     """
     name, bracket, rest = words.strip().partition("(")
-    if not bracket:
+    name, imported = name.strip(), ":" in name
+    if not bracket and not imported:
         return rule_named(name)
-    kind, options = available_rules().get(name.strip()), _hyperparameters(words, f"({rest}")
+    options = _hyperparameters(words, f"({rest}") if bracket else {}
+    kind = _imported_rule(name) if imported else available_rules().get(name)
     if kind is None:
-        return rule_named(name.strip())  # says which exist
+        return rule_named(name)  # says which exist
     known = list(inspect.signature(kind).parameters)
     for key in options:
         if key not in known:
-            raise UnknownNameError(f"hyperparameter of rule '{name.strip()}'", key, known)
+            raise UnknownNameError(f"hyperparameter of rule '{name}'", key, known)
     try:
         return kind(**options)
     except (TypeError, ValueError) as error:
         raise error if isinstance(error, CircuitError) else CircuitError(f"rule '{words}': {error}") from error
+
+
+def import_own(name: str) -> ModuleType:
+    """A module of one's own, as ``my_rules`` for ``my_rules.py`` in the current folder; what it defines is known then.
+
+    Raises:
+        CircuitError: there is none, or it fails.
+
+    Example:
+        >>> import_own("neurosim.rules.gevb").GEVB()
+        GEVB()
+    """
+    if name.endswith(".py"):
+        raise CircuitError(f"no module '{name}': expected the name alone, {name.removesuffix('.py')}")
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise CircuitError(f"'{name}': expected the name of a module, as my_rules for my_rules.py in this folder")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # at the end: no file here may stand in for a module of somebody else's
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise CircuitError(f"module '{name}': it needs a module that is not there: {error}") from error
+        raise CircuitError(
+            f"no module '{name}': expected {name.replace('.', '/')}.py in the current folder, or a module that is "
+            "installed; go to the folder of the file, or correct the name"
+        ) from error
+    except (Exception, SystemExit) as error:  # a module of one's own may fail in any way, or be a script that exits
+        raise CircuitError(f"module '{name}': it cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _imported_rule(name: str) -> type[PlasticityRule]:
+    """The class that ``MODULE:CLASS`` names."""
+    place, _, attribute = name.partition(":")
+    if not place or not attribute.isidentifier():
+        raise CircuitError(f"rule '{name}': expected MODULE:CLASS, as my_rules:MyRule for MyRule in my_rules.py")
+    found = vars(import_own(place))
+    if attribute not in found:
+        known = [each for each, kind in found.items() if _is_rule(kind) and kind is not PlasticityRule]
+        raise UnknownNameError(f"rule of module '{place}'", attribute, known)
+    kind = found[attribute]
+    if not _is_rule(kind):
+        raise CircuitError(f"rule '{name}': expected a subclass of neurosim.plasticity.PlasticityRule, got {kind!r}")
+    made: type[PlasticityRule] = kind
+    return made
+
+
+def _is_rule(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, PlasticityRule)
 
 
 def _hyperparameters(words: str, call: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import ctypes
 import itertools
 import json
 import math
+import os
 import statistics
 import tempfile
 import time
@@ -120,6 +121,7 @@ def allocated_peak(step: Callable[[], object]) -> int:
         >>> allocated_peak(lambda: ones.exp()), allocated_peak(lambda: kept.append(ones.exp()))
         (4000, 0)
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when the first profile starts; it talks to the terminal
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         step()
     with tempfile.TemporaryDirectory() as folder:

@@ -50,6 +50,8 @@ def test_measuring_changes_nothing_and_measures_what_it_says(tmp_path: Path, rul
     for epoch, now in ((0, simulator_of(rule)), (2, simulator)):
         row = {m: run.alignment(m).set_index("epoch").loc[epoch] for m in ("degrees", "relative_std")}
         assert run.alignment()["epoch"].tolist() == [0, 1, 2]
+        for word, name in (("angle", "degrees"), ("r", "relative_std")):
+            assert run.alignment(word).equals(run.alignment(name)), "one measure by either word"
         for name, angle in gradient_alignment(now, *batch).items():
             assert row["degrees"][name] == angle or math.isnan(angle)
         for name, r in credit_relative_std(now, *batch).items():

@@ -36,10 +36,10 @@ def neurosim(folder: Path, *options: str, fails: bool = False) -> str:
 
 def test_no_arguments_is_the_demo(tmp_path):
     printed = neurosim(tmp_path, "train")
-    run = Run(tmp_path / "runs" / "digits-fc-seed0.h5")
+    run = Run(tmp_path / "runs" / "digits-fc-gevb-seed0.h5")
     assert run.finished and run.epochs["test_error"].iloc[-1] < 0.08
-    assert (tmp_path / "runs" / "digits-fc-seed0.png").stat().st_size > 10_000
-    assert "Circuit: K = 10" in printed and "test error" in printed and "runs/digits-fc-seed0.png" in printed
+    assert (tmp_path / "runs" / "digits-fc-gevb-seed0.png").stat().st_size > 10_000
+    assert "Circuit: K = 10" in printed and "test error" in printed and "runs/digits-fc-gevb-seed0.png" in printed
 
 
 def test_options_toml_and_their_precedence(tmp_path):
@@ -163,11 +163,24 @@ def test_mistakes_are_one_clear_line_and_leave_nothing(tmp_path, monkeypatch, ca
     assert list(tmp_path.rglob("*.h5")) == []
 
 
-@pytest.mark.parametrize("options", [["--help"], ["--version"], ["train", "--help"], ["plot", "--help"], []])
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["plot", "--help"],
+        [],
+        ["train", "--config", "missing.toml"],
+        ["train", "--out", "run.txt"],
+        ["train", "--overwrite", "--resume"],
+        ["train", "--record-every", "5", "--out", "run.h5"],
+    ],
+)
 def test_what_only_tells_loads_no_torch(options):
-    """It takes seconds to import, and --help answers at once."""
+    """It takes seconds to import, and --help and mistakes that show in the words alone are answered at once."""
     code = f"""
-import json, sys
+import sys
 sys.argv = ["neurosim", *{options!r}]
 from neurosim.cli import main
 try:
@@ -179,6 +192,21 @@ except SystemExit:
     assert done.stdout.endswith("LOADED []\n"), done.stdout + done.stderr
 
 
+def test_an_unknown_dataset_is_told_without_its_libraries(tmp_path):
+    code = """
+import sys
+sys.argv = ["neurosim", "train", "--dataset", "mnst"]
+from neurosim.cli import main
+try:
+    main()
+except SystemExit:
+    print("LOADED", sorted({"sklearn", "torchvision", "matplotlib", "pandas", "scipy"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert "unknown dataset 'mnst'" in done.stderr
+    assert done.stdout == "LOADED []\n"
+
+
 def test_an_interruption_is_one_line(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
@@ -187,8 +215,7 @@ def test_an_interruption_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["neurosim", "list", "rules"])
     with pytest.raises(SystemExit) as ended:
         main()
-    told = "neurosim: interrupted; the same command with --resume continues a recorded run\n"
-    assert ended.value.code == 130 and capsys.readouterr().err == told
+    assert ended.value.code == 130 and capsys.readouterr().err == "neurosim: interrupted\n"
 
 
 @pytest.mark.parametrize("jobs", [(), ("compare", "--vary", "rule=bp", "--jobs", "2")])
@@ -212,8 +239,107 @@ def test_ctrl_c_while_training(tmp_path, jobs):
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes
         _, told = process.communicate()
     assert process.returncode == 130
-    assert told == "neurosim: interrupted; the same command with --resume continues a recorded run\n"
+    if jobs:
+        assert told == "neurosim: interrupted; the same command with --resume continues the folder comparison\n"
+    else:
+        recorded = f"recorded up to epoch {Run(tmp_path / 'run.h5').epoch}"
+        command = "`neurosim train --resume --out run.h5` continues"
+        assert told == f"neurosim: interrupted; {recorded}, {command}\n"
     assert all(Run(path).status == "unfinished" for path in tmp_path.glob(pattern))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ([], "nothing of this run was recorded yet"),
+        (["--overwrite"], "nothing of this run was recorded yet; run.h5 is as it was"),
+        (["--resume"], "recorded up to epoch 1, `neurosim train --resume --out run.h5` continues"),
+    ],
+)
+def test_ctrl_c_before_anything_is_recorded(tmp_path, monkeypatch, capsys, options, told):
+    """While the data are read, say; a file that was there before is none of this run unless it is continued."""
+    monkeypatch.chdir(tmp_path)
+    command = ["neurosim", "train", "--out", "run.h5", *SMALL]
+    if options:
+        monkeypatch.setattr(sys, "argv", [*command, "--epochs", "1"])
+        with pytest.raises(SystemExit):
+            main()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Experiment, "load_data", interrupted)
+    monkeypatch.setattr(sys, "argv", [*command, *options])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130 and capsys.readouterr().err == f"neurosim: interrupted; {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--dataset", "mnst"], "unknown dataset 'mnst'; did you mean 'mnist'?"),
+        (["--dataset", "mine.h5"], "mine.h5"),
+        (["--device", "cuda:7"], "device 'cuda:7'"),
+        (["--precision", "float8"], "unknown precision 'float8'"),
+        (["--optimizer", "adan"], "unknown optimizer 'adan'; did you mean 'adam'? Known: adam, sgd"),
+        (["--batch-size", "0"], "--batch-size: expected a number of at least 1, got 0"),
+        (["--record", "fc3:gates"], "fc3"),
+        (["--resume", "--seed", "1"], "run.h5: expected the run that is in this file, found other settings: seed was"),
+        (["--resume", "--optimizer", "sgd"], "config.optimizer.type was 'Adam', is 'SGD'"),
+    ],
+)
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_mistakes_are_told_before_the_file_that_exists_and_before_data_are_read(
+    tmp_path, monkeypatch, capsys, options, message
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["neurosim", "train", "--out", "run.h5", *SMALL, "--epochs", "0"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    monkeypatch.setattr(Experiment, "load_data", lambda *_: pytest.fail("data were read"))
+    monkeypatch.setattr(sys, "argv", [*sys.argv, *options])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    error = capsys.readouterr().err
+    assert ended.value.code == 1 and "exists already" not in error
+    assert message in error and len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [
+        ({}, "digits-fc-gevb-seed0"),
+        ({"dataset": "digits", "sign": "nonnegative", "rule": "gevb"}, "digits-fc-gevb-seed0"),
+        ({"sign": "mixed", "seed": 2}, "digits-fc-mixed-gevb-seed2"),
+        ({"circuit": "mnist-fc", "dataset": "fashion-mnist"}, "mnist-fc-fashion-mnist-gevb-seed0"),
+        ({"dataset": "data/mine.h5", "rule": "bp"}, "digits-fc-mine-bp-seed0"),
+        ({"rule": "fc1->fc2=bp"}, "digits-fc-gevb-fc1-fc2-bp-seed0"),
+        ({"vectorization": "temporal:causal"}, "digits-fc-gevb-temporal-causal-seed0"),
+        ({"rule": "frozen"}, "digits-fc-frozen-seed0"),
+    ],
+)
+def test_a_run_is_named_after_what_it_does(settings, label):
+    assert Experiment.from_settings(settings).label == label
+
+
+def test_the_optimizer_of_a_run(tmp_path):
+    """Untied groups learn at K times the rate, as in `neurosim compare`."""
+    untied = Experiment().build_circuit().with_sharing("untied")
+    experiment = Experiment(optimizer="sgd", learning_rate=0.5)
+    assert experiment.build_optimizer(Experiment().build_circuit()).to_dict() == {"type": "SGD", "lr": 0.5}
+    assert experiment.build_optimizer(untied).groups == {"fc1->fc2": {"lr": 5.0}, "fc2->output": {"lr": 5.0}}
+    neurosim(tmp_path, "train", "--optimizer", "sgd", "--learning-rate", "0.5", "--out", "run.h5", *SMALL)
+    assert Run(tmp_path / "run.h5").config["optimizer"] == {"type": "SGD", "lr": 0.5}
+
+
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_a_sign_that_ready_made_circuits_do_not_have():
+    with pytest.raises(UnknownNameError, match="unknown sign 'nonpositive'; did you mean .*Known: mixed, nonnegative$"):
+        Experiment(sign="nonpositive").build_circuit()
 
 
 def test_show_refuses_foreign_files(tmp_path):

@@ -32,11 +32,14 @@ def run_file(installed, tmp_path_factory):
 
 
 def listed(text: str) -> dict[str, dict[str, str]]:
-    """What `neurosim list` printed: kind -> name -> line."""
+    """What `neurosim list` printed: kind -> name -> line, with what is indented below it."""
     tables: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
         if not line.startswith(" "):
             tables[line] = table = {}
+            name = ""
+        elif line.startswith("   ") and name:
+            table[name] += f" {line.strip()}"
         else:
             name, _, about = line.strip().partition(" ")
             table[name] = about.strip()

@@ -133,7 +133,9 @@ def test_readme_commands(tmp_path, monkeypatch):
     (tmp_path / "my.toml").write_text('rule = "bp"\nout = "my.h5"\n')
     monkeypatch.chdir(tmp_path)
     seen = []
-    monkeypatch.setattr(cli, "run_experiment", lambda experiment, path, **places: seen.append((experiment, path)))
+    monkeypatch.setattr(
+        "neurosim.cli.train.run_experiment", lambda experiment, path, **places: seen.append((experiment, path))
+    )
     for line in lines:
         monkeypatch.setattr(sys, "argv", line)
         with pytest.raises(SystemExit) as ended:

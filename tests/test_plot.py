@@ -131,6 +131,7 @@ def test_learning_curves_are_the_mean_over_seeds(folder):
     assert np.array_equal(bp, 100 * third["test_error"])
     shown = [text.get_text() for text in figure.legends[0].get_texts()]
     assert shown == ["GEVB+, vectorized", "BP+, vectorized", "test", "train"], "nothing was published of the digits"
+    assert figure.legends[0].get_title().get_text() == "+: nonnegative weights past the first layer"
     assert ax.get_title() == "digits, fully connected, 1 to 2 seeds"
 
 

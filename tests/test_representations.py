@@ -237,3 +237,18 @@ def test_files_of_another_kind(run, tmp_path):
         file.attrs.update({"format": "neurosim-representations", "version": 2})
     with pytest.raises(DataError, match="expected version 1 or older, found 2; update neurosim"):
         read_representations(tmp_path / "new.h5")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (["--population", "fc7"], UnknownNameError, "unknown population 'fc7'; did you mean 'fc"),
+        (["--epochs", "7"], DataError, "expected the weights of epoch 7, found those of epochs: 0, 2"),
+        (["--device", "abacus"], UnknownNameError, "unknown device 'abacus'"),
+        ([], DataError, "seen.h5: this file exists already"),
+    ],
+)
+def test_a_wrong_name_is_told_before_the_file_that_exists(run, tmp_path, options, error, message):
+    (tmp_path / "seen.h5").touch()
+    with pytest.raises(error, match=message):
+        command(run, "--out", tmp_path / "seen.h5", *options, *ASKED_QUICKLY)

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 
 import pytest
 
+from neurosim.description import _KNOWN
 from neurosim.errors import CircuitError, NeurosimError, UnknownNameError
 from neurosim.experiment import Experiment
 from neurosim.plasticity import available_rules, rule_named
 from neurosim.rule_words import rule_from_words, split_words
 from neurosim.rules import BP, DFA, GEVB
+
+OWN_RULE = """
+from attrs import frozen
+from neurosim import GEVB, CreditForm, PlasticityRule
+
+@frozen
+class {name}(PlasticityRule):
+    sigma: float = 0.5
+
+    def form(self, circuit):
+        return CreditForm.BROADCAST
+
+    def credit(self, context):
+        return None
+
+class NoRule:
+    pass
+"""
 
 
 @pytest.mark.parametrize("name", sorted(available_rules()))
@@ -52,6 +73,75 @@ def test_experiment_takes_them_for_all_groups_and_for_one():
     ],
 )
 def test_refusals(words, error, text):
+    with pytest.raises(NeurosimError, match=re.escape(text)) as caught:
+        rule_from_words(words)
+    assert isinstance(caught.value, error)
+
+
+@pytest.fixture
+def folder_of_rules(tmp_path, monkeypatch):
+    """The current folder, with two modules of rules; what they import and define is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "words_rules.py").write_text(OWN_RULE.format(name="EagerInWords"))
+    (tmp_path / "words_broken.py").write_text("import nowhere_at_all")
+    (tmp_path / "words_failing.py").write_text("1 / 0")
+    yield tmp_path
+    _KNOWN["rule"].pop("EagerInWords", None)
+    for name in ("words_rules", "words_broken", "words_failing"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("folder_of_rules")
+def test_a_rule_of_ones_own_needs_no_package():
+    rule = rule_from_words("words_rules:EagerInWords")
+    assert type(rule).__name__ == "EagerInWords" and rule.sigma == 0.5
+    assert rule_from_words("words_rules:EagerInWords(sigma=2)").sigma == 2
+    experiment = Experiment(rule=("bp", "fc1->fc2=words_rules:EagerInWords"))
+    assert experiment.build_circuit().groups["fc1->fc2"].rule == rule
+    assert experiment.label == "digits-fc-bp-fc1-fc2-words_rules-EagerInWords-seed0"
+    assert rule_from_words("neurosim.rules.gevb:GEVB") == GEVB()
+    assert sys.path[-1] == os.getcwd(), "no file of this folder stands in for a module of somebody else's"
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "text"),
+    [
+        (
+            "words_rule:EagerInWords",
+            CircuitError,
+            "no module 'words_rule': expected words_rule.py in the current folder",
+        ),
+        ("no.such:Rule", CircuitError, "no module 'no.such': expected no/such.py in the current folder"),
+        (
+            "words_rules:Eager",
+            UnknownNameError,
+            "unknown rule of module 'words_rules' 'Eager'; known: EagerInWords, GEVB",
+        ),
+        ("words_rules:NoRule", CircuitError, "expected a subclass of neurosim.plasticity.PlasticityRule, got <class"),
+        (
+            "words_rules:EagerInWords(s=1)",
+            UnknownNameError,
+            "unknown hyperparameter of rule 'words_rules:EagerInWords'",
+        ),
+        (
+            "words_rules.py:EagerInWords",
+            CircuitError,
+            "no module 'words_rules.py': expected the name alone, words_rules",
+        ),
+        (
+            "words-rules:Eager",
+            CircuitError,
+            "'words-rules': expected the name of a module, as my_rules for my_rules.py",
+        ),
+        (":Eager", CircuitError, "rule ':Eager': expected MODULE:CLASS, as my_rules:MyRule"),
+        ("words_rules:", CircuitError, "rule 'words_rules:': expected MODULE:CLASS, as my_rules:MyRule"),
+        ("words_broken:X", CircuitError, "module 'words_broken': it needs a module that is not there: No module named"),
+        ("words_failing:X", CircuitError, "module 'words_failing': it cannot be imported: ZeroDivisionError: division"),
+    ],
+)
+@pytest.mark.usefixtures("folder_of_rules")
+def test_refusals_of_rules_of_ones_own(words, error, text):
     with pytest.raises(NeurosimError, match=re.escape(text)) as caught:
         rule_from_words(words)
     assert isinstance(caught.value, error)

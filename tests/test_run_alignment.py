@@ -12,7 +12,7 @@ from neurosim.analysis import gradient_alignment
 from neurosim.analysis.run_alignment import as_text, run_alignment
 from neurosim.cli import app
 from neurosim.datasets import load_dataset
-from neurosim.errors import DataError
+from neurosim.errors import DataError, UnknownNameError
 from neurosim.observers import CheckpointRow, Observer, Training
 from neurosim.rules import DFA, FA
 from neurosim.runs.recording import RunRecorder
@@ -90,6 +90,21 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert rows[-1]["degrees"] == pytest.approx(watcher.seen[3], abs=1e-9)
     app(["align", str(path), "--rule", "bp"], standalone_mode=False)
     assert "degrees between the credit of BP() and of BP, 128 examples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("words", "tables"), [(["degrees", "relative_std"], ["angle", "r"]), (["signs"], ["signs"])])
+def test_measures_go_by_the_names_of_their_tables(tmp_path: Path, capsys, words: list[str], tables: list[str]) -> None:
+    path, printed = tmp_path / "run.h5", []
+    trained(path, GEVB(), "last")
+    for asked in (words, tables):
+        options = [part for word in asked for part in ("--measure", word)]
+        app(["align", str(path), *options, "--json"], standalone_mode=False)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    ((row,),) = json.loads(printed[0]).values()
+    assert set(row) - {"epoch", "examples"} == {name for name in row if name.split("_per_")[0] in words}
+    with pytest.raises(UnknownNameError, match="unknown measure 'angles'; .*nown: degrees, relative_std, signs"):
+        app(["align", str(path), "--measure", "angles"], standalone_mode=False)
 
 
 def test_examples_that_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

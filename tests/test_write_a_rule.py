@@ -48,13 +48,21 @@ def test_the_rule_learns(folder):
     assert float(python(folder, "try_it.py", packages=[folder]).stdout) < 0.2  # chance is 0.9
 
 
+def test_the_rule_is_taken_from_its_file(folder):
+    flat = " ".join(TEXT.split())
+    for start in ("neurosim train --rule my_rules", "neurosim --import my_rules"):
+        (command,) = re.findall(f"`({start}[^`]+)`", flat)
+        printed = python(folder, "-m", "neurosim.cli", *command.split()[1:], packages=[]).stdout
+    assert "degrees between the credit of each rule" in printed
+
+
 def test_the_rule_is_found_by_its_name(folder, tmp_path):
     installed = install(folder, tmp_path)
     (commands,) = (code for kind, code in BLOCKS if kind == "sh")
     first, *others = [line.split() for line in commands.splitlines()]
     assert first == ["pip", "install", "."]
     listed, trained = (python(tmp_path, "-m", "neurosim.cli", *line[1:], packages=[installed]) for line in others)
-    assert re.search(r"^  eager +[x. ]+GEVB that changes active units faster", listed.stdout, re.M)
+    assert re.search(r"^  eager +[x. ]+\n +GEVB that changes active units faster", listed.stdout, re.M)
     assert "Eager(gain=1.0)" in trained.stdout and (tmp_path / "runs" / "digits-fc-eager-seed0.h5").exists()
     assert tomllib.loads(FILES["pyproject.toml"])["project"]["name"] == "my-rules"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurosim.cli.interrupted import telling
 from neurosim.cli.reproduce import read_seeds
 from neurosim.errors import ConfigError, UnknownNameError
 
@@ -93,8 +93,8 @@ def compare(
     table = continued(Path(table.get("out", _FOLDER)), table) if resume else table
     comparison, options = comparison_of(table, resume=resume)
     remember(comparison.folder, options)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler, which measures memory, talks to the terminal
-    rows = comparison.run()
+    with telling(lambda: f"the same command with --resume continues the folder {comparison.folder}"):
+        rows = comparison.run()
     print(f"\n{comparison.report(rows)}\nwritten to {comparison.folder / 'comparison.md'}, .json and .png")
     if any(row.failures for row in rows):
         raise typer.Exit(1)

@@ -36,10 +36,20 @@ def represent(
 ) -> None:
     """Record what populations represent before and after training: activity, PCA and t-SNE, cluster quality."""
     from neurosim.analysis.embedding import EmbeddingSettings
+    from neurosim.analysis.representations import populations_of
+    from neurosim.analysis.run_representations import epochs_of
     from neurosim.analysis.run_representations import represent as write
+    from neurosim.circuit import Circuit
+    from neurosim.presented import usable_device
     from neurosim.runs.series import find_runs
 
     opened = find_runs(runs)
+    names = [name.strip() for text in population or () for name in text.split(",")]
+    wanted = [word.strip() for word in epochs.split(",")]
+    for run in opened:  # before the file that may be there: a misspelt name is what to mend first
+        populations_of(Circuit.from_json(run.circuit_json), names, where=str(run.path))
+        epochs_of(run, wanted)
+    usable_device(device)
     width = max(len(str(run.path)) for run in opened)
     head = f"{'run'.ljust(width)}  {'population'.ljust(12)}{'epoch'.rjust(6)}{'quality'.rjust(9)}{'rms'.rjust(9)}"
     lines = iter([head])  # printed before the first row, once nothing is refused
@@ -51,8 +61,8 @@ def represent(
     made = write(
         opened,
         out,
-        populations=[name.strip() for text in population or () for name in text.split(",")],
-        epochs=[word.strip() for word in epochs.split(",")],
+        populations=names,
+        epochs=wanted,
         examples=examples,
         split=split,
         settings=EmbeddingSettings(components=components, perplexity=perplexity, iterations=iterations, seed=seed),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurosim.cli.interrupted import telling
 from neurosim.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def _train(
     folder = Reproduction(out, Settings(**given), resume=resume)
     tasks = folder.tasks(chosen, seeds, epochs)
     print(f"{len(chosen)} experiments, {len(seeds)} seeds: {len(tasks)} runs to make or continue in {out}")
-    failed = folder.run(tasks, jobs=jobs, data_dir=data_dir, device=device, after_each=lambda: write_report(folder))
+    with telling(lambda: f"the same command with --resume continues the folder {out}"):
+        failed = folder.run(tasks, jobs=jobs, data_dir=data_dir, device=device, after_each=lambda: write_report(folder))
     print(f"\n{write_report(folder)}\nwritten to {out / 'table.md'} and {out / 'table.json'}")
     return failed
 

@@ -80,10 +80,29 @@ def load_dataset(
         return _checked(name, DATASETS[name], folder)
     if folder is not None and (folder / f"{name}.h5").is_file():
         return read_dataset(folder / f"{name}.h5")
-    plugins = _plugins()
-    if name in plugins:
-        return _load_plugin(name, plugins[name], folder)
-    raise UnknownNameError("dataset", name, [*DATASETS, *plugins], left_out(GROUP, not_callable))
+    return _load_plugin(name, _loader_of(name), folder)
+
+
+def refuse_unknown(name_or_path: str | os.PathLike[str], data_dir: str | os.PathLike[str] | None = None) -> None:
+    """Refuse what `load_dataset` would not find, without reading or downloading anything.
+
+    Raises:
+        UnknownNameError: nothing has this name.
+        DataError: no file at a path.
+
+    Example:
+        >>> refuse_unknown("mnst")
+        Traceback (most recent call last):
+        ...
+        neurosim.errors.UnknownNameError: unknown dataset 'mnst'; did you mean 'mnist'? Known: cifar10, ...
+    """
+    if _is_path(name_or_path):
+        if not Path(name_or_path).is_file():
+            read_dataset(name_or_path)  # says what is wrong with it
+        return
+    name, folder = str(name_or_path), _data_folder(data_dir)
+    if name not in DATASETS and not (folder is not None and (folder / f"{name}.h5").is_file()):
+        _loader_of(name)
 
 
 def available_datasets() -> dict[str, str]:
@@ -174,6 +193,13 @@ def _plugins() -> dict[str, Loader]:
         )
         del found[name]
     return found
+
+
+def _loader_of(name: str) -> Loader:
+    plugins = _plugins()
+    if name not in plugins:
+        raise UnknownNameError("dataset", name, [*DATASETS, *plugins], left_out(GROUP, not_callable))
+    return plugins[name]
 
 
 def _load_plugin(name: str, load: Loader, folder: Path | None) -> Dataset:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 #: name -> what it shows; where it is a figure of the paper, under the paper's number
 DESCRIPTIONS: Mapping[str, str] = {
     "figure-2": "Figure 2: alignment angles on CIFAR-10, GEVB and DFA in nonnegative networks",
-    "figure-3a": "Figure 3A: embedding of a population's activity, from files of `neurosim represent`",
+    "figure-3a": "Figure 3A: embedding of a population's activity, five classes, from files of `neurosim represent`",
     "figure-3b": "Figure 3B: cluster quality before and after training, from files of `neurosim represent`",
     "figure-4": "Figure 4: learning curves on MNIST, all experiments of Table 1",
     "figure-5": "Figure 5: learning curves on CIFAR-10, all experiments of Table 2",

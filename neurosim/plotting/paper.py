@@ -129,6 +129,7 @@ def lay_out_paper_figure(figure: PaperFigure, series: Sequence[Any]) -> Any:
 
 def _angles(figure: PaperFigure, ours: Mapping[str, Angles]) -> Any:
     from neurosim.figures.style import panels
+    from neurosim.plotting.series import note_on_plus
 
     known = published_experiments()
     rows = [(letter, [known[name.format(column)] for column in _COLUMNS]) for letter, (name,) in figure.rows]
@@ -146,9 +147,13 @@ def _angles(figure: PaperFigure, ours: Mapping[str, Angles]) -> Any:
             ax.set_ylabel("")
         if number < len(shown) - across:
             ax.set_xlabel("")
+    notes = []
     if missing := [_title(rows[0][1][place]) for place in range(len(_COLUMNS)) if place not in filled]:
         names = " and ".join(name.partition(", ")[2] for name in missing)
-        drawn.supxlabel(f"not drawn: {names}, of which there is no run here and no number of the paper", fontsize=8)
+        notes.append(f"not drawn: {names}, of which there is no run here and no number of the paper")
+    if note := note_on_plus(label(experiment.build()) for _, experiment in shown):
+        notes.append(note)
+    drawn.supxlabel("\n".join(notes), fontsize=8)
     return drawn
 
 
@@ -176,7 +181,7 @@ def _without_runs(experiment: PublishedExperiment) -> Angles:
 def _curves(figure: PaperFigure, ours: Mapping[str, Curves]) -> Any:
     from neurosim.figures.learning_curve import legend_entries
     from neurosim.figures.style import panels
-    from neurosim.plotting.series import draw_curves
+    from neurosim.plotting.series import draw_curves, note_on_plus
 
     known = published_experiments()
     rows = [(units, [known[name.format(c)] for name in names], c) for units, names in figure.rows for c in _COLUMNS]
@@ -196,7 +201,8 @@ def _curves(figure: PaperFigure, ours: Mapping[str, Curves]) -> Any:
             ax.set_ylabel("")
         if units != figure.rows[-1][0] or not seeds:
             ax.set_xlabel("")
-    drawn.legend(handles=entries, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    about: dict[str, Any] = {"title": note_on_plus(labels), "title_fontsize": 8, "fontsize": 8, "frameon": False}
+    drawn.legend(handles=entries, loc="outside lower center", ncols=5, **about)
     return drawn
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,19 @@ def lay_out_angles(chosen: Sequence[Angles]) -> Any:
         draw_angles(each, places.pop((each.label, each.title)))
     for spare in places.values():
         spare.remove()
+    if note := note_on_plus(rows):
+        figure.supxlabel(note, fontsize=8)
     return figure
+
+
+def note_on_plus(labels: Iterable[str]) -> str | None:
+    """What the ``+`` after a rule means, where some label has it.
+
+    Example:
+        >>> note_on_plus(["GEVB+, vectorized", "BP, vectorized"])
+        '+: nonnegative weights past the first layer'
+    """
+    return "+: nonnegative weights past the first layer" if any("+" in label for label in labels) else None
 
 
 def draw_angles(each: Angles, ax: Any) -> None:
@@ -124,7 +136,8 @@ def lay_out_curves(chosen: Sequence[Curves]) -> Any:
         span = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else in_words(here[0].seeds)
         ax.set_title(f"{title}, {span}", fontsize=8)
         ax.label_outer()
-    figure.legend(handles=entries, loc="outside lower center", ncols=min(3, 1 + columns), frameon=False, fontsize=7)
+    about: dict[str, Any] = {"title": note_on_plus(labels), "title_fontsize": 7, "fontsize": 7, "frameon": False}
+    figure.legend(handles=entries, loc="outside lower center", ncols=min(3, 1 + columns), **about)
     return figure
 
 

@@ -182,12 +182,7 @@ class RunRecorder(Observer):
             before = {key: file.attrs[key] for key in file.attrs}
             epochs = _read_rows(file, "epochs", EpochRow, writer)
             checkpoints = _read_rows(file, "checkpoints", CheckpointRow, writer)
-        different = list(_differences(_identity(before), _identity(attributes)))
-        if different:
-            raise DataError(
-                f"{self.path}: expected the run that is in this file, found other settings: {'; '.join(different)}. "
-                "Resume with the same settings (epochs may be raised), or record to another file"
-            )
+        refuse_other_run(self.path, before, attributes)
         assert writer.last is not None
         trainer.resume_after(writer.last.epoch, epochs, checkpoints)
         trainer.simulator.load_state_dict(state)
@@ -241,6 +236,16 @@ def refuse_other_version(run: Run) -> None:
         raise DataError(
             f"{run.path}: this run was made by neurosim {made}, this is neurosim {__version__}, and one run must not "
             f"mix versions; finish it with version {made}, or begin a new one in another file or folder"
+        )
+
+
+def refuse_other_run(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise where the attributes of a run and of its continuation say that they are not one run."""
+    different = list(_differences(_identity(before), _identity(now)))
+    if different:
+        raise DataError(
+            f"{path}: expected the run that is in this file, found other settings: {'; '.join(different)}. "
+            "Resume with the same settings (epochs may be raised), or record to another file"
         )
 
 

@@ -32,11 +32,17 @@ from neurosim.runs.summary import summary_lines
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from neurosim.simulator import Simulator
 else:  # importing pandas takes half a second that training need not pay
     DataFrame = Any
 
 #: a run being written may commit twice while a state is read; then it is read again
 READ_ATTEMPTS = 20
+#: what tables of errors begin with, because a wide table hides its middle
+_FIRST = ("epoch", "test_error", "train_error")
+#: another word for a table of alignment, as the measure is called where it is taken
+_ALSO = {"angle": "degrees", "r": "relative_std"}
 
 
 class Run:
@@ -96,13 +102,13 @@ class Run:
 
     @property
     def epochs(self) -> DataFrame:
-        """One row for each epoch."""
-        return self._table("epochs")
+        """One row for each epoch: its number, the errors, then losses and times."""
+        return _errors_first(self._table("epochs"))
 
     @property
     def checkpoints(self) -> DataFrame:
-        """One row for each checkpoint: full passes over both splits."""
-        return self._table("checkpoints")
+        """One row for each checkpoint: full passes over both splits; columns as in `epochs`."""
+        return _errors_first(self._table("checkpoints"))
 
     @property
     def spread(self) -> DataFrame:
@@ -134,12 +140,14 @@ class Run:
 
         Args:
             measure: ``degrees``, ``relative_std`` (by population), ``signs_per_example`` or ``signs_per_batch`` (by
-                synapse group); see :class:`~neurosim.analysis.credit_quality.CreditQuality`.
+                synapse group); see :class:`~neurosim.analysis.credit_quality.CreditQuality`. ``angle`` and ``r`` are
+                understood too.
 
         Raises:
             UnknownNameError: another measure, or nothing was measured.
         """
         known = {name.split("/")[1] for name in self.series_names if name.startswith(f"{ALIGNMENT}/")} - {"epoch"}
+        measure = _ALSO.get(measure, measure)
         if measure not in known:
             hint = "" if known else "; train with --alignment, or measure a run afterwards with `neurosim align`"
             raise UnknownNameError("measure of alignment", measure, sorted(known), hint)
@@ -211,6 +219,46 @@ class Run:
         """
         return self._state(epoch)
 
+    def simulator(self, epoch: int = -1, *, device: str = "cpu") -> Simulator:
+        """The circuit as it was at a checkpoint, running: to probe, score or perturb what was learned.
+
+        Weights, biases, gates and feedback are those of the checkpoint, side by side in the K components however the
+        run computed them. The optimizer begins anew, and noise is that of a first step: to train on as if the run had
+        not ended, resume it instead.
+
+        Args:
+            epoch: -1: as of the last commit; otherwise one of `kept_epochs`.
+            device: where it computes, in the run's precision.
+
+        Raises:
+            DataError: the epoch was not kept, or the run kept no state.
+            UnknownNameError: a rule or another part of the circuit that is not installed; import the module that
+                defines it first.
+
+        Example:
+            >>> import tempfile
+            >>> from neurosim import RunRecorder, Simulator, Trainer, circuits
+            >>> from neurosim.datasets import load_dataset
+            >>> data = load_dataset("digits").subset(train=256, test=100)
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     path = Path(folder, "run.h5")
+            ...     circuit = circuits.load("digits-fc")
+            ...     _ = Trainer(Simulator(circuit), data, epochs=2, observers=[RunRecorder(path)]).run()
+            ...     run = Run(path)
+            ...     before, after, checkpoints = run.simulator(epoch=0), run.simulator(), run.checkpoints
+            >>> images, labels = data.test.images, data.test.labels
+            >>> mistakes = [int(simulator.score(images, labels)[1]) for simulator in (before, after)]
+            >>> [number / 100 for number in mistakes] == checkpoints["test_error"].tolist()
+            True
+            >>> after.probe(images, labels).credit("fc1").shape
+            torch.Size([100, 256])
+        """
+        from neurosim.analysis.run_alignment import put_back, simulator_of
+
+        made = simulator_of(self, device)
+        put_back(made, self, epoch)
+        return made
+
     def summary(self) -> str:
         """A few lines of text about the run, for people."""
         return "\n".join(summary_lines(self))
@@ -262,6 +310,11 @@ class Run:
         keys = [name.removeprefix(prefix) for name in commit.rows if name.startswith(prefix)] if key is None else [key]
         datasets = {name: file[prefix + name] for name in keys}
         return {name: to_tensor(np.asarray(item[kept[epoch]]), torch_type(item)) for name, item in datasets.items()}
+
+
+def _errors_first(table: DataFrame) -> DataFrame:
+    first = [name for name in _FIRST if name in table]
+    return table[[*first, *(name for name in table if name not in first)]]
 
 
 def _kept_rows(file: h5py.File, commit: Commit) -> dict[int, int]:

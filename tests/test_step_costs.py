@@ -1,0 +1,20 @@
+"""Measuring a step's costs: what it says on the terminal. Its numbers are in test_comparison.py."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+MEASURE = """
+import torch
+from neurosim.step_costs import allocated_peak
+print(allocated_peak(lambda: torch.ones(1000) + 1.0))
+"""
+
+
+def test_the_profiler_says_nothing():
+    """In a process of its own, because torch asks for the level once; without it a line or more go to stderr."""
+    environment = {name: value for name, value in os.environ.items() if name != "KINETO_LOG_LEVEL"}
+    done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, env=environment)
+    assert done.stderr == "" and int(done.stdout) >= 4000
