@@ -122,6 +122,7 @@ def run_experiment(
     from neurosim.observers import EpochLines, ProgressBar
     from neurosim.runs.places import refuse_target
     from neurosim.runs.recording import RunRecorder
+    from neurosim.runs.run import Run
 
     image = path.with_suffix(".png")
     if path.suffix not in (".h5", ".hdf5"):
@@ -147,6 +148,9 @@ def run_experiment(
         f"test error {last.test_error:.2%}, train error {last.train_error:.2%} after epoch {last.epoch} "
         f"(chance: {1 - 1 / trainer.dataset.classes:.0%})\nrecorded in {path}"
     )
+    for recording in Run(path).recordings.values():
+        if recording.gaps:
+            print(f"recorded with gaps: {recording}")
     if picture:
         from neurosim.figures.run_overview import draw_run
 
