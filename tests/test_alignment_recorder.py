@@ -93,7 +93,9 @@ def test_resuming_continues_and_after_the_fact_agrees(tmp_path: Path, monkeypatc
         "relative_std",
         "signs_per_example",
         "signs_per_batch",
+        "kept",
     }
+    assert as_text(found).splitlines()[-1] == "examples that angles are means of, of 40: fc1 40, fc2 40"
 
 
 def test_a_recorder_that_joins_is_asked_to_and_its_gap_is_named(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 
 from neurosim.analysis.credit_quality import (
@@ -116,8 +115,8 @@ class AlignmentRecorder(Observer):
         first = trainer.dataset.train.first(min(self.examples, len(trainer.dataset.train)))
         found = credit_quality(trainer.simulator, first.images, first.labels, sign_examples=self.sign_examples)
         self._writer.append(f"{ALIGNMENT}/epoch", row.epoch)
-        for measure, values in attrs.asdict(found).items():
-            for name, value in values.items():
+        for measure in _ABOUT:
+            for name, value in getattr(found, measure).items():
                 self._writer.append(f"{ALIGNMENT}/{measure}/{name}", value)
 
     def on_end(self, trainer: Training, reason: str, error: BaseException | None) -> None:
