@@ -17,6 +17,7 @@ from small_circuits import batch_for, readouts_for, small
 from neurosim import BP, Simulator
 from neurosim.datasets import Dataset, Split, batches
 from neurosim.errors import DataError, SimulationError, UnknownNameError
+from neurosim.experiment import Experiment
 from neurosim.observers import Observer
 from neurosim.plasticity import available_rules, rule_named
 from neurosim.runs.recordable import recordable
@@ -338,6 +339,12 @@ def test_what_was_not_recorded_is_named(tmp_path: Path) -> None:
     assert run.recorded("fc1").gaps == ((0, 3), (9, 9)) and run.recorded("fc1").steps.tolist() == [6, 12, 15]
     assert "3 rows from step 6 on, missing steps: 0 to 3, 9" in run.summary()
     assert recorded_as_plain(run)["recorded"]["fc1->fc2"]["gaps"] == [[0, 2], [8, 10]]
+
+
+def test_on_the_command_line_recorders_may_join() -> None:
+    """There --record beside --resume says that it is meant."""
+    asked = Experiment.from_settings({"record": ["fc1:gates"], "alignment": True})
+    assert [each.allow_gaps for each in asked.recorders(small("digits-fc"))] == [True, True]
 
 
 def test_nothing_is_missing_where_all_was_recorded(tmp_path: Path) -> None:
