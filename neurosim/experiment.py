@@ -240,10 +240,11 @@ class Experiment:
                     raise ConfigError(f"--record: {target.strip()}:{name} is given twice; leave one of them out")
                 known.append(name)
         reduce = None if self.record_reduce == "none" else self.record_reduce
-        found: list[Recorder | AlignmentRecorder] = [
-            Recorder(target, names, every=self.record_every, reduce=reduce) for target, names in wanted.items()
+        found: list[Recorder | AlignmentRecorder] = [  # asked for beside --resume, they may join: `show` names the gap
+            Recorder(target, names, every=self.record_every, reduce=reduce, allow_gaps=True)
+            for target, names in wanted.items()
         ]
-        found += [AlignmentRecorder()] if self.alignment else []
+        found += [AlignmentRecorder(allow_gaps=True)] if self.alignment else []
         for recorder in found:
             recorder.check(circuit)
         return [*found]

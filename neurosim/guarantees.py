@@ -3,7 +3,9 @@
 With one vector output unit, nonnegative weights past the first layer and gates ``G(h) >= 0`` that are piecewise
 constant, the gradient of one example is a nonnegative factor per postsynaptic unit times GEVB's update (Eq. 14), so
 the two never differ in sign. What follows is read off the description; whether each unit has an active path to the
-output (Appendix C) depends on weights and images: :func:`neurosim.analysis.active_paths`.
+output (Appendix C) depends on weights and images: :func:`neurosim.analysis.active_paths`. Together the conditions are
+sufficient, not necessary: a circuit that misses one, such as a mixed branch in which nothing learns by a broadcast
+beside a nonnegative one, may have no opposed update all the same.
 """
 
 from __future__ import annotations
@@ -74,7 +76,10 @@ class Guarantees:
                 "No update of a single example is opposed to the gradient (a batch sums examples; see Section 3.3)."
             )
         else:
-            verdict = "The theorem does not cover this circuit; measure it with neurosim.analysis.sign_agreement."
+            verdict = (
+                "The theorem does not cover this circuit (its conditions are sufficient, not necessary); measure it "
+                "with neurosim.analysis.sign_agreement."
+            )
         return "\n".join([*map(str, self.conditions), verdict])
 
 
@@ -83,8 +88,8 @@ def guarantees(circuit: Circuit, rule: PlasticityRule | None = None) -> Guarante
 
     Args:
         circuit: complete or not.
-        rule: judged as the rule of every learning group (of all groups where nothing learns); by default each group's
-            own.
+        rule: judged as the rule of every learning group (of all groups where nothing learns) and bias; by default
+            each group's and each bias's own.
 
     Example:
         >>> from neurosim import circuits
@@ -102,8 +107,8 @@ def guarantees(circuit: Circuit, rule: PlasticityRule | None = None) -> Guarante
             _one_output(circuit),
             _nonnegative(circuit),
             _gate_form(circuit),
-            _no_sharing_over_space(circuit, learning),
-            _shared_by_components(circuit, learning),
+            _no_sharing_over_space(circuit, [group for group in learning if not _exact(group, rule)]),
+            _shared_by_components(circuit, [group for group in learning if not _exact(group, rule)]),
         )
     )
 
@@ -115,22 +120,51 @@ def _condition(name: str, found: list[str], advice: str, holds: str) -> Conditio
     return Condition(name, False, ", ".join(found) + (f"; {advice}" if advice else ""))
 
 
+def _exact(group: SynapseGroup, rule: PlasticityRule | None) -> bool:
+    """Whether a group's update is the gradient itself: at the output the engine applies it whatever the rule."""
+    return group.post == "output" or (rule if rule is not None else group.rule) == rule_named("bp")
+
+
 def _constant_credit(circuit: Circuit, learning: list[SynapseGroup], rule: PlasticityRule | None) -> Condition:
     """The same positive credit for every unit (Eq. 9), or the exact one (Eq. 14)."""
     found: list[str] = []
-    exact = rule_named("bp")
     for group in learning:
         judged = rule if rule is not None else group.rule
-        if judged is None or group.post == "output":  # there the engine applies the exact gradient, whatever the rule
-            continue
-        if (reason := judged.refusal(circuit, group)) is not None:
-            found.append(f"'{group.name}': {judged} cannot apply: {reason}")
-        elif judged != exact and judged.form(circuit) is not CreditForm.BROADCAST:
-            found.append(f"'{group.name}' learns by {judged}, whose credit differs between units")
+        if judged is not None and not _exact(group, rule):
+            found += _inconstant(circuit, f"'{group.name}'", judged, [group])
+    if rule is None:
+        found += _inconstant_biases(circuit)
     if not learning:
         found.append("no group learns")
     holds = "every unit gets the same positive credit, or the exact one"
     return _condition("constant credit", found, "the theorem is about GEVB", holds)
+
+
+def _inconstant(circuit: Circuit, learner: str, rule: PlasticityRule, into: list[SynapseGroup]) -> list[str]:
+    """What a group or bias learns by, where that cannot apply or tells units apart."""
+    reasons = [reason for group in into if (reason := rule.refusal(circuit, group)) is not None]
+    if reasons:
+        return [f"{learner}: {rule} cannot apply: {reasons[0]}"]
+    if rule != rule_named("bp") and rule.form(circuit) is not CreditForm.BROADCAST:
+        return [f"{learner} learns by {rule}, whose credit differs between units"]
+    return []
+
+
+def _inconstant_biases(circuit: Circuit) -> list[str]:
+    """A bias has a rule of its own where it does not learn as a group into its population does."""
+    found: list[str] = []
+    for population in circuit.populations.values():
+        if population.name == "output":
+            continue
+        into = circuit.into(population.name)
+        try:
+            rule = circuit.bias_rule(population.name)
+        except CircuitError as error:
+            found.append(str(error))
+            continue
+        if rule is not None and rule not in [group.rule for group in into]:  # else the group was judged
+            found += _inconstant(circuit, f"'bias of {population.name}'", rule, into)
+    return found
 
 
 def _one_output(circuit: Circuit) -> Condition:
@@ -188,7 +222,11 @@ def _gate_slips(circuit: Circuit, population: Population) -> list[str]:
 
 
 def _no_sharing_over_space(circuit: Circuit, learning: list[SynapseGroup]) -> Condition:
-    """A weight used at several places gets a sum of updates, in which the places' factors differ (Appendix G)."""
+    """A weight used at several places gets a sum of updates, in which the places' factors differ (Appendix G).
+
+    Where the rule is the exact one that sum is the gradient, so only the other groups are asked. A bias that places
+    share is no matter: its update has the error's sign at every one of them.
+    """
     found = []
     for group in learning:
         pre, post = circuit.populations[group.pre].shape, circuit.populations[group.post]
@@ -197,7 +235,12 @@ def _no_sharing_over_space(circuit: Circuit, learning: list[SynapseGroup]) -> Co
         if weights < synapses:
             found.append(f"'{group.name}': {group.connectivity} uses each weight at {synapses // weights} places")
     advice = "a sum over places may have another sign than its gradient; use Local2d or Dense"
-    return _condition("no weight sharing over space", found, advice, "every weight that learns is one synapse")
+    return _condition(
+        "no weight sharing over space",
+        found,
+        advice,
+        "every weight that learns is one synapse, or learns by the exact rule",
+    )
 
 
 def _shared_by_components(circuit: Circuit, learning: list[SynapseGroup]) -> Condition:

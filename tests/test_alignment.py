@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from small_circuits import batch_for, small
 from torch import Tensor
 
-from neurosim import GEVB, Simulator
+from neurosim import BP, DFA, GEVB, OneHot, Simulator
 from neurosim.analysis import angle, gradient_alignment
+from neurosim.analysis.alignment import angles, credits_at
+from neurosim.analysis.credit_quality import credit_quality
+from neurosim.analysis.relative_std import credit_relative_std
 from neurosim.circuits import available_circuits, load
 from neurosim.datasets import load_dataset
 from neurosim.errors import SimulationError
@@ -87,6 +90,45 @@ def test_of_every_hidden_population(name: str) -> None:
     assert max(gradient_alignment(simulator, *data, rule_named("bp")).values()) <= 1e-4
     assert simulator.state_dict().keys() == before.keys()
     assert all(torch.equal(tensor, before[key]) for key, tensor in simulator.state_dict().items())
+
+
+def fading() -> tuple[Simulator, Tensor, Tensor]:
+    """A conventional network whose errors span many powers of ten, so that the cut falls among the examples."""
+    circuit = small("digits-fc", rule=DFA(), readout=OneHot(10), K=1)
+    simulator = Simulator(circuit, seed=1, precision="float64")
+    images, labels = batch_for(circuit, 128)
+    output = simulator.forward(images).output
+    simulator.weights["fc2->output"] = simulator.weights["fc2->output"] * (150 / output.abs().max())
+    right = simulator.forward(images).output.flatten(1).argmax(1)
+    return simulator, images, torch.where(torch.arange(128) % 8 == 0, labels, right)
+
+
+def test_which_examples_are_left_out_does_not_depend_on_how_many_are_presented() -> None:
+    simulator, images, labels = fading()
+    together = angles(*credits_at(simulator.probe(images, labels), "fc1", None))
+    assert 10 < int(together.isnan().sum()) < 118, "the cut falls among them"
+    for size in (1, 16):
+        parts = [simulator.probe(x, y) for x, y in zip(images.split(size), labels.split(size), strict=True)]
+        apart = torch.cat([angles(*credits_at(step, "fc1", None)) for step in parts])
+        assert torch.equal(apart.isnan(), together.isnan())
+        assert float((apart - together).abs().nan_to_num().max()) <= 1e-6
+    bare = simulator.probe(images, labels)  # 128 examples are cut as they are
+    assert torch.equal(angles(bare.credit("fc1"), bare.credit("fc1", BP())).isnan(), together.isnan())
+
+
+def test_kept_examples_are_counted() -> None:
+    simulator, images, labels = fading()
+    left_out = int(angles(*credits_at(simulator.probe(images, labels), "fc1", None)).isnan().sum())
+    found = credit_quality(simulator, images, labels, measures=("angle", "r"))
+    assert found.kept["fc1"] == 128 - left_out and found.kept.keys() == found.degrees.keys()
+    first = credit_quality(simulator, images[:32], labels[:32], measures=("angle",)).kept["fc1"]
+    rest = credit_quality(simulator, images[32:], labels[32:], measures=("angle",)).kept["fc1"]
+    assert first + rest == found.kept["fc1"]
+    r = credit_relative_std(simulator, images, labels)["fc1"]
+    halves = zip(images.split(64), labels.split(64), strict=True)
+    parts = [credit_relative_std(simulator, x, y)["fc1"] for x, y in halves]
+    assert torch.equal(r.isnan(), torch.cat(parts).isnan()) and 0 < int(r.isnan().sum()) < 128
+    assert credit_quality(simulator, images[:4], labels[:4], measures=("r",)).kept == {}
 
 
 # -- the paper's -----------------------------------------------------------------------------------------------------

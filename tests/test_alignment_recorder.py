@@ -18,9 +18,10 @@ from neurosim.analysis.credit_quality import credit_quality
 from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
 from neurosim.cli import app
 from neurosim.datasets import Dataset, Split, load_dataset
-from neurosim.errors import NeurosimError, SimulationError, UnknownNameError
+from neurosim.errors import DataError, NeurosimError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.plasticity import available_rules, rule_named
+from neurosim.runs.recorded_summary import recorded_as_plain
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
 from neurosim.training import Trainer
@@ -94,7 +95,30 @@ def test_resuming_continues_and_after_the_fact_agrees(tmp_path: Path, monkeypatc
         "relative_std",
         "signs_per_example",
         "signs_per_batch",
+        "kept",
     }
+    assert as_text(found).splitlines()[-1] == "examples that angles are means of, of 40: fc1 40, fc2 40"
+
+
+def test_a_recorder_that_joins_is_asked_to_and_its_gap_is_named(tmp_path: Path) -> None:
+    path, data = tmp_path / "run.h5", load_dataset("digits").subset(train=40, test=10)
+
+    def run(epochs: int, *observers: AlignmentRecorder) -> None:
+        recorder = RunRecorder(path, resume=path.exists())
+        watching = [recorder, *observers]
+        Trainer(Simulator(small("digits-fc")), data, epochs=epochs, checkpoint_every=1, observers=watching).run()
+
+    run(1)
+    with pytest.raises(DataError, match="checkpoints up to epoch 1, of which none was measured, .* allow_gaps=True"):
+        run(2, AlignmentRecorder(sign_examples=2))
+    run(2, AlignmentRecorder(sign_examples=2, allow_gaps=True))
+    run(3)
+    with pytest.raises(DataError, match="up to epoch 3, of which the last that was measured is of epoch 2, so rows"):
+        run(4, AlignmentRecorder(sign_examples=2))
+    run(4, AlignmentRecorder(sign_examples=2, allow_gaps=True))
+    assert Run(path).alignment()["epoch"].tolist() == [2, 4]
+    assert "degrees to the exact credit at epoch 4 (not measured at epoch 0, 1, 3): fc1 " in Run(path).summary()
+    assert recorded_as_plain(Run(path))["alignment_missing"] == [0, 1, 3]
 
 
 def test_refusals(tmp_path: Path) -> None:

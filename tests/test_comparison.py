@@ -355,8 +355,11 @@ def test_spreads_in_table_and_figure():
     assert cells == [["as it is", "a->b", "0", "0.2", "0.4"], ["as it is", "b->c", "0", "-", "0.2"]]
     ax = draw_comparison([row, ROWS[1]], Figure().subplots())
     panel = ax.child_axes[4]
-    assert panel.get_title() == "spread of K weights, by epoch" and [text.get_text() for text in panel.texts] == ["0.4"]
+    assert panel.get_title() == "spread of K weights" and [text.get_text() for text in panel.texts] == ["0.4"]
     assert [line.get_ydata()[0] for line in panel.lines] == [0.32, 0.32]
+    assert panel.get_xlabel() == "epoch" and max(panel.get_xticks()) == max(
+        max(line.get_xdata()) for line in panel.lines
+    )
 
 
 def test_resumed_run_is_the_run_at_once(digits, tmp_path):
@@ -496,7 +499,8 @@ def test_figure():
     assert [text.get_text() for text in errors.texts] == ["6.00 ± 1.41", "6.00 ± 1.41", "20.00", "failed"]
     assert [bar.get_width() for bar in times.patches] == [10.0] * 4
     assert [text.get_text() for text in memory.texts] == ["1", "not known", "1", "1"]
-    assert [text.get_text() for text in differences.texts] == ["reference", "1.0e-07", "K = 4", "not known"]
+    assert [text.get_text() for text in differences.texts] == ["reference", "1e-07", "K = 4", "not known"]
+    assert not differences.patches and differences.lines[0].get_xydata().tolist() == [[1e-7, 1]]
     given.figure.canvas.draw()
     nothing = draw_comparison(ROWS[:1])
     nothing.figure.canvas.draw()

@@ -49,7 +49,7 @@ def test_signs_rules_and_parallel_groups_are_told_apart():
     assert draw_circuit(circuit, ax=given) is given
     shown = texts(given)
     assert {"Dense +", "Dense \N{MINUS SIGN}", "Dense \N{PLUS-MINUS SIGN}"} <= set(shown)
-    assert [text.get_text() for text in given.get_legend().get_texts()] == ["frozen", "BP()"]
+    assert [text.get_text() for text in given.get_legend().get_texts()][:2] == ["frozen", "BP"]
     places = {text.get_text(): text.get_position() for text in given.texts}
     assert places["Dense +"] != places["Dense \N{MINUS SIGN}"]
 

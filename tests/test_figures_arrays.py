@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 
 from neurosim.errors import DataError
 from neurosim.figures.alignment import draw_alignment
+from neurosim.figures.credit_histogram import draw_credit_histogram
 from neurosim.figures.learning_curve import draw_learning_curves
 from neurosim.figures.receptive_fields import draw_receptive_fields
 from neurosim.figures.scaling import draw_scaling
 from neurosim.figures.style import line_styles, panels
 from neurosim.figures.update_histogram import draw_update_histogram
 from neurosim.figures.weight_histogram import draw_weight_histogram
+from neurosim.figures.width_theory import draw_width_theory
 
 RANDOM = np.random.default_rng(0)
 TABLE = pandas.DataFrame({"epoch": [1, 2], "test_error": [0.5, 0.25], "train_error": [0.4, 0.1]})
@@ -134,6 +136,65 @@ def test_receptive_fields_of_colours():
     expected = 0.5 + 0.5 * fields[0, 1].transpose(1, 2, 0) / np.abs(fields).max()
     assert np.abs(image[:4, 5:9, :3] - expected).max() < 1e-12
     assert (image[:, 4, 3] == 0).all() and (image[:4, 5:9, 3] == 1).all()
+
+
+def test_receptive_fields_count_from_0_and_say_what_a_row_is():
+    ax = draw_receptive_fields(RANDOM.normal(size=(2, 3, 1, 4, 5)), each="channel")
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "1", "2"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["0", "1"] and ax.get_ylabel() == "channel"
+    assert draw_receptive_fields(np.ones((2, 1, 1, 3, 3)), each="channel").get_ylabel() == "channels"
+
+
+def test_errors_of_0_are_gaps_of_a_logarithmic_axis_and_said_to_be():
+    table = pandas.DataFrame({"epoch": [1, 2, 3, 4, 5], "test_error": 0.1, "train_error": [0.2, 0.0, 0.1, 0.0, 0.1]})
+    ax = draw_learning_curves({"GEVB": table}, log=True)
+    assert [text.get_text() for text in ax.texts] == ["gaps: error 0"]
+    assert ax.lines[2].get_xydata().tolist() == [[1.0, 20.0], [3.0, 10.0], [5.0, 10.0]], "what stands alone"
+    ax.figure.canvas.draw()
+    assert ax.get_ylim()[0] > 5 and ax.yaxis.get_transform()._clip is False
+    assert not draw_learning_curves({"GEVB": TABLE}, log=True).texts
+    assert not draw_learning_curves({"GEVB": table}).texts
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (lambda: draw_update_histogram([np.nan, 1]), "histogram of updates: expected finite numbers, got 1 of 2 that"),
+        (lambda: draw_update_histogram([]), "histogram of updates: expected at least one number, got none"),
+        (lambda: draw_credit_histogram([np.nan, 1], [1, 2]), "histogram of credit: expected finite numbers, got 1 of"),
+        (lambda: draw_credit_histogram([1, 2], [1, np.inf]), "histogram of exact credit: expected finite numbers"),
+        (lambda: draw_weight_histogram([1, 2], [np.nan]), "histogram of weights after: expected finite numbers"),
+        (
+            lambda: draw_alignment(["a", "b"], [0, 1], [[1.0], [2.0]]),
+            r"alignment: expected angles of 2 checkpoints and 2 populations, \(2, 2\), got \(2, 1\)",
+        ),
+        (lambda: draw_alignment(["a"], [0, 1], [[1.0], [2.0]], [[1.0]]), r"\(2, 1\), got \(1, 1\)"),
+        (
+            lambda: draw_alignment(["a"], [0], [[1.0]], published=([0, 1], [[1.0]], [[1.0]])),
+            r"\(2, 1\), got \(1, 1\)",
+        ),
+        (
+            lambda: draw_width_theory([32], {"a": [[0.1]]}, {"b": [0.1]}),
+            "width theory: expected the same labels measured and predicted, at least one, got a and b",
+        ),
+        (
+            lambda: draw_width_theory([32, 64], {"a": [[0.1]]}, {"a": [0.1]}),
+            r"of 2 widths for 'a', got \(1, 1\), \(1,\)",
+        ),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(draw, text):
+    with pytest.raises(DataError, match=text):
+        draw()
+
+
+def test_no_line_of_a_credit_histogram_meets_its_legend():
+    ax = draw_credit_histogram(np.ones(50), np.linspace(0.2, 1.8, 50))
+    ax.figure.canvas.draw()
+    legend = ax.get_legend().get_window_extent()
+    lines = [line.get_window_extent() for line in ax.lines]
+    assert len(lines) == 2 and all(line.y1 < legend.y0 for line in lines)
+    assert ax.transData.transform((0, 1.0))[1] < legend.y0, "nor does a share of 1"
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 3, 2, 4, 5), (0, 1, 1, 4, 4)])

@@ -9,6 +9,7 @@ from small_circuits import batch_for, small
 
 from neurosim import (
     BP,
+    DFA,
     GEVB,
     AvgPool,
     Binary,
@@ -20,11 +21,13 @@ from neurosim import (
     HalfNormal,
     Local2d,
     OneHot,
+    OnOff,
     SignGate,
     Simulator,
     Zeros,
 )
 from neurosim.analysis.active_paths import active_paths
+from neurosim.analysis.sign_agreement import sign_agreement
 from neurosim.circuits import available_circuits, load
 from neurosim.errors import UnknownNameError
 from neurosim.plasticity import available_rules, rule_named
@@ -53,7 +56,7 @@ def test_every_registered_circuit(name: str) -> None:
     shared = ["no weight sharing over space"] if "conv" in name else []
     assert unmet(load(name, sign="nonnegative", rule=GEVB())) == shared
     assert unmet(load(name, sign="mixed", rule=GEVB())) == ["nonnegative past the first layer", *shared]
-    assert unmet(load(name, sign="nonnegative", rule=BP())) == shared
+    assert unmet(load(name, sign="nonnegative", rule=BP())) == [], "the sum over places is the gradient"
 
 
 def test_reasons_name_the_place_and_what_fits() -> None:
@@ -92,6 +95,62 @@ def test_only_learning_groups_matter_for_sharing_over_space() -> None:
     assert unmet(c.with_rules(None)) == ["constant credit"], "nothing learns"
 
 
+def one_hidden(bias_rule: object) -> Circuit:
+    c = Circuit((1, 8, 8), OneHot(10))
+    c.population("f1", (8,), gate=SignGate(), bias_rule=bias_rule)
+    c.connect("input", "f1", Dense(), rule=GEVB())
+    c.connect("f1", "output", Dense(), rule=GEVB(), sign="nonnegative", init=OnOff())
+    return c
+
+
+def test_a_bias_is_judged_by_its_own_rule() -> None:
+    c = one_hidden(DFA())
+    assert unmet(c) == ["constant credit"]
+    assert "'bias of f1' learns by DFA" in c.guarantees()["constant credit"].reason
+    assert "whose credit differs between units" in c.guarantees()["constant credit"].reason
+    assert unmet(c, GEVB()) == [], "rule= is the rule of biases too"
+    assert unmet(one_hidden(BP())) == unmet(one_hidden(None)) == []
+    images, labels = batch_for(c, 6)
+
+    def bias_update(rule: object) -> torch.Tensor:
+        return Simulator(one_hidden(rule), seed=1).probe(images[:1], labels[:1]).updates["bias of f1"]
+
+    assert bool((bias_update(DFA()) * bias_update(BP()) < 0).any()), "and it does oppose the gradient"
+
+
+def test_a_bias_without_a_rule_is_named() -> None:
+    c = one_hidden("shared")
+    c.connect("input", "f1", Dense(), rule=DFA(), name="second")
+    found = c.guarantees()["constant credit"]
+    assert not found.met and "population 'f1': its groups learn by different rules" in found.reason
+
+
+def test_a_convolution_by_the_exact_rule_below_a_broadcast() -> None:
+    """Its sum over places is the gradient; every other update keeps the gradient's sign."""
+    c = Circuit((1, 6, 6), OneHot(4))
+    c.population("c1", (4, ...), gate=SignGate(), bias="channel")
+    c.connect("input", "c1", Conv2d(3), rule=BP())
+    c.population("f1", (8,), gate=SignGate())
+    c.connect("c1", "f1", Dense(), rule=GEVB(), sign="nonnegative", init=OnOff())
+    c.connect("f1", "output", Dense(), rule=GEVB(), sign="nonnegative", init=OnOff())
+    assert unmet(c) == []
+    assert unmet(c, GEVB()) == ["no weight sharing over space"]
+    simulator = Simulator(c, seed=1, precision="float64")
+    found = sign_agreement(simulator, *batch_for(c, 6))
+    assert {name: agreement.disagree for name, agreement in found.items()} == dict.fromkeys(c.groups, 0)
+
+
+def test_the_conditions_are_sufficient_not_necessary() -> None:
+    """A mixed branch in which nothing learns by a broadcast opposes nothing, and is not covered."""
+    c = one_hidden("shared")
+    c.population("f2", (8,), gate=SignGate())
+    c.connect("input", "f2", Dense(), rule=None)
+    c.connect("f2", "output", Dense(), rule=GEVB())
+    assert unmet(c) == ["nonnegative past the first layer"] and "sufficient, not necessary" in str(c.guarantees())
+    found = sign_agreement(Simulator(c, seed=1, precision="float64"), *batch_for(c, 6))
+    assert not any(agreement.disagree for agreement in found.values())
+
+
 def test_a_convolution_with_one_place_shares_nothing() -> None:
     c = Circuit((1, 3, 3), OneHot(4))
     c.population("h", (2, ...), gate=FirstBinGate())
@@ -116,13 +175,30 @@ class GradedGate(NegativeGate):
 
 
 @frozen
+class PartlyGradedGate(NegativeGate):
+    """Graded over ``width`` of the pre-activations and constant elsewhere."""
+
+    width: float = 1.0
+
+    def open(self, constants, h, context=None):
+        return (h[:, 0] / self.width).clamp(0.0, 1.0)
+
+
+@frozen
 class StepGate(NegativeGate):
     def open(self, constants, h, context=None):
         return 1.0 + (h[:, 0] > 0).to(h.dtype)
 
 
 @pytest.mark.parametrize(
-    ("gate", "reason"), [(NegativeGate(), "is negative"), (GradedGate(), "not piecewise"), (StepGate(), "")]
+    ("gate", "reason"),
+    [
+        (NegativeGate(), "is negative"),
+        (GradedGate(), "not piecewise"),
+        (PartlyGradedGate(), "not piecewise"),  # of a third of what is tried
+        (PartlyGradedGate(0.1), "not piecewise"),  # of 4 in 100
+        (StepGate(), ""),
+    ],
 )
 def test_gates_of_others_are_tried(gate: Gate, reason: str) -> None:
     c = small("digits-fc", rule=GEVB(), gate=SignGate())

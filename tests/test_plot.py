@@ -20,7 +20,15 @@ from neurosim.experiment import ConfigError
 from neurosim.plotting.names import NAMES, REPRESENTED
 from neurosim.plotting.numbers import FROM_NUMBERS
 from neurosim.plotting.paper import PAPER_FIGURES
-from neurosim.plotting.runs import FIGURES, Options, measure, plot_alignment, plot_learning_curves, plot_updates
+from neurosim.plotting.runs import (
+    FIGURES,
+    Options,
+    measure,
+    plot_alignment,
+    plot_learning_curves,
+    plot_updates,
+    plot_weights,
+)
 from neurosim.published import Protocol, PublishedAngles, PublishedExperiment
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
@@ -146,6 +154,21 @@ def test_updates_are_those_of_the_last_weights(folder):
     assert np.abs(edges).max() == pytest.approx(float(np.abs(expected).max()), abs=1e-9)
     assert np.nan_to_num(shares).tolist() == (np.histogram(expected, edges)[0] / expected.size).tolist()
     assert "after epoch 2, first 128 training images" in figure.get_suptitle()
+
+
+def test_weights_are_the_first_in_grey_and_the_last_outlined(folder):
+    (run,) = opened(folder / "gevb0.h5")
+    figure = plot_weights([run], Options())
+    assert [ax.get_title() for ax in figure.axes] == ["input → fc1", "fc1 → fc2", "fc2 → output"]
+    for ax, name in zip(figure.axes, ("input->fc1", "fc1->fc2", "fc2->output"), strict=True):
+        for patch, epoch in zip(ax.patches, (0, 2), strict=True):
+            shares, edges, _ = patch.get_data()
+            weights = run.weights(name, epoch)
+            assert np.nan_to_num(shares).tolist() == (np.histogram(weights, edges)[0] / weights.size).tolist()
+        assert [patch.get_fill() for patch in ax.patches] == [True, False]
+        shown = [text.get_text() for text in ax.get_legend().get_texts()]
+        assert shown == ["before training", "after epoch 2"]
+        assert not np.array_equal(run.weights(name, 0), run.weights(name, 2))
 
 
 @pytest.mark.parametrize("figure", ["alignment", "weights", "credits"])

@@ -17,9 +17,11 @@ from small_circuits import batch_for, readouts_for, small
 from neurosim import BP, Simulator
 from neurosim.datasets import Dataset, Split, batches
 from neurosim.errors import DataError, SimulationError, UnknownNameError
+from neurosim.experiment import Experiment
 from neurosim.observers import Observer
 from neurosim.plasticity import available_rules, rule_named
 from neurosim.runs.recordable import recordable
+from neurosim.runs.recorded_summary import recorded_as_plain
 from neurosim.runs.recorder import Recorder
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
@@ -246,7 +248,7 @@ def test_the_simulator_is_asked_for_more_only_where_a_row_is_due(
 
 
 def test_one_copy_leaves_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    from neurosim import recorder
+    from neurosim.runs import recorder
 
     rows = [torch.arange(6.0, device="meta").view(2, 3), torch.zeros((), device="meta")]
     copies = []
@@ -299,12 +301,56 @@ def test_resuming_continues_the_series(tmp_path: Path, at: int) -> None:
     assert Run(path).recorded("fc1->fc2").steps.tolist() == list(range(0, 16, 2))
 
 
+def joining() -> list[Recorder]:
+    return [
+        Recorder("fc1", ["activity", "gates", "credit"], every=3, allow_gaps=True),
+        Recorder("fc1->fc2", ["weights", "updates"], every=2, indices=[(0, 1)], reduce=None, allow_gaps=True),
+    ]
+
+
 @pytest.mark.parametrize("more", [0, 1])
-def test_a_recorder_may_join_a_run_that_is_resumed(tmp_path: Path, more: int) -> None:
+def test_a_recorder_may_join_a_run_that_is_resumed_if_it_is_asked_to(tmp_path: Path, more: int) -> None:
     path = tmp_path / "run.h5"
     train(simulator_of(), path, epochs=1)
-    train(simulator_of(), path, *watching(), epochs=1 + more, resume=True)
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="Recorder 'fc1': .* has learned 4 steps, of which none was .* allow_gaps=True"):
+        train(simulator_of(), path, *watching(), epochs=1 + more, resume=True)
+    assert path.read_bytes() == before
+    train(simulator_of(), path, *joining(), epochs=1 + more, resume=True)
     assert Run(path).epoch == 1 + more and Run(path).recorded("fc1").steps.tolist() == [6] * more
+
+
+def test_what_was_not_recorded_is_named(tmp_path: Path) -> None:
+    """Joined at step 4, left out from 8 to 11, there again: of 16 steps."""
+    path = tmp_path / "run.h5"
+    train(simulator_of(), path, epochs=1)
+    train(simulator_of(), path, *joining(), epochs=2, resume=True)
+    assert Run(path).recorded("fc1->fc2").gaps == ((0, 2),)
+    shown = Run(path).summary().splitlines()
+    assert any(line.endswith("chosen, every 2 steps, 2 rows from step 4 on, missing steps: 0 to 2") for line in shown)
+    train(simulator_of(), path, epochs=3, resume=True)
+    assert Run(path).recorded("fc1->fc2").gaps == ((0, 2), (8, 10))
+    with pytest.raises(DataError, match="Recorder 'fc1': .* has learned 12 steps, of which the last row is of step 6"):
+        train(simulator_of(), path, *watching(), epochs=4, resume=True)
+    train(simulator_of(), path, *joining(), epochs=4, resume=True)
+    train(simulator_of(), path, *watching(), epochs=4, resume=True)  # now they connect again
+    run = Run(path)
+    assert run.recorded("fc1->fc2").steps.tolist() == [4, 6, 12, 14]
+    assert run.recorded("fc1").gaps == ((0, 3), (9, 9)) and run.recorded("fc1").steps.tolist() == [6, 12, 15]
+    assert "3 rows from step 6 on, missing steps: 0 to 3, 9" in run.summary()
+    assert recorded_as_plain(run)["recorded"]["fc1->fc2"]["gaps"] == [[0, 2], [8, 10]]
+
+
+def test_on_the_command_line_recorders_may_join() -> None:
+    """There --record beside --resume says that it is meant."""
+    asked = Experiment.from_settings({"record": ["fc1:gates"], "alignment": True})
+    assert [each.allow_gaps for each in asked.recorders(small("digits-fc"))] == [True, True]
+
+
+def test_nothing_is_missing_where_all_was_recorded(tmp_path: Path) -> None:
+    train(simulator_of(), tmp_path / "run.h5", *watching(), epochs=2)
+    assert [one.gaps for one in Run(tmp_path / "run.h5").recordings.values()] == [(), ()]
+    assert "every 3 steps, 3 rows\n" in Run(tmp_path / "run.h5").summary()
 
 
 def test_a_killed_process_leaves_what_was_committed(tmp_path: Path) -> None:
@@ -369,6 +415,14 @@ POPULATIONS = (
         (lambda: Recorder("fc1", "gates", indices=[-1]), "counted from 0, got -1"),
         (lambda: Recorder("fc1->fc2", "weights", indices=[1]), r"shape \(6, 6\); each of indices= is a tuple of 2 num"),
         (lambda: Recorder("fc1", "gates", indices=["a"]), "Recorder 'fc1': indices= are numbers or tuples of numbers"),
+        (lambda: Recorder("fc1", "gates", indices=[1.5]), "indices= are numbers or tuples of numbers, got 1.5"),
+        (lambda: Recorder("fc1", "gates", indices=[(0, "a")]), r"numbers or tuples of numbers, got \(0, 'a'\)"),
+        (lambda: Recorder("fc1", "gates", indices=3), r"indices= must be several numbers .* such as \[3\], got 3"),
+        (lambda: Recorder("fc1", "gates", indices="12"), "indices= are numbers or tuples of numbers, got '1'"),
+        (lambda: Recorder("fc1", 3), "Recorder 'fc1': variables= must be the name of a variable or several, .* got 3"),
+        (lambda: Recorder("fc1", ["gates", 3]), r"variables= must be .* got \['gates', 3\]"),
+        (lambda: Recorder(3, "activity"), "Recorder: target= must be the name of a population or a group, got 3"),
+        (lambda: Recorder("fc1", "gates", name=3), "name= must be a text without '/', got 3"),
         (lambda: Recorder("fc1", "gates", indices=[]), "at least one variable and one index"),
         (lambda: Recorder("fc1", []), "at least one variable and one index"),
         (lambda: Recorder("fc1", "gates", every=0), "every= must be a number of steps, 1 or more, got 0"),

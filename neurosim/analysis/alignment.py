@@ -12,6 +12,8 @@ from neurosim.step import Step
 
 #: examples whose credit has at most this norm are left out
 LEAST_NORM = 1e-6
+#: the batch whose credit per component is held against LEAST_NORM; the paper's number of examples
+BATCH = 128
 
 
 def angle(credit: Tensor, exact: Tensor) -> Tensor:
@@ -33,6 +35,11 @@ def angle(credit: Tensor, exact: Tensor) -> Tensor:
         >>> bool(angle(torch.ones(1, 2), torch.tensor([[1.0, 0.0]])).round(decimals=3) == 45)
         True
     """
+    return angles(credit, exact).nanmean()
+
+
+def angles(credit: Tensor, exact: Tensor) -> Tensor:
+    """The angle in degrees of each example, ``(batch,)``, NaN where it is left out; arguments as in :func:`angle`."""
     if credit.shape != exact.shape:
         raise SimulationError(f"angle: credits of different shapes, {tuple(credit.shape)} and {tuple(exact.shape)}")
     left, right = credit.flatten(1).double(), exact.flatten(1).double()
@@ -40,7 +47,7 @@ def angle(credit: Tensor, exact: Tensor) -> Tensor:
     valid = (norms[0] > LEAST_NORM) & (norms[1] > LEAST_NORM)
     cosine = (left * right).sum(1) / (norms[0] * norms[1]).clamp(min=LEAST_NORM**2)
     degrees = torch.rad2deg(torch.acos(cosine.clamp(-1.0, 1.0)))
-    return torch.where(valid, degrees, torch.nan).nanmean()
+    return torch.where(valid, degrees, torch.nan)
 
 
 def gradient_alignment(
@@ -49,6 +56,8 @@ def gradient_alignment(
     """Angle in degrees between a rule's credit and backpropagation's, for every hidden population.
 
     Measured at gate outputs before pooling and without the derivative of the gate (Appendix D). Changes nothing.
+    Examples whose credit is almost 0 are left out, see :func:`credits_at`; ``credit_quality(...).kept`` counts the
+    others.
 
     Args:
         simulator: the network to measure.
@@ -74,10 +83,23 @@ def gradient_alignment(
 
 def angle_at(step: Step, population: str, rule: PlasticityRule | None) -> float:
     """The angle in degrees between a rule's credit and the exact one of a probed step, at one population."""
+    return float(angle(*credits_at(step, population, rule)))
+
+
+def credits_at(step: Step, population: str, rule: PlasticityRule | None) -> tuple[Tensor, Tensor]:
+    """A rule's credit and the exact one at one population of a probed step, in one shape.
+
+    An example is left out of an angle where one of their norms is at most 1e-6. Credit per unit is that of ``c`` in
+    ``d = c e`` and knows nothing of the batch. Credit per component, of conventional networks, carries the error of a
+    mean loss, so the same example has half the credit in a batch twice as large; it is brought to what it is in a batch
+    of 128, the paper's number, which cuts the same examples however many are measured together.
+    """
     credit, exact = step.credit(population, rule), step.credit(population, rule_named("bp"))
     if credit.ndim != exact.ndim:  # one of them has crossed an untied group: compare c e with d, both in units of |e|
-        credit, exact = _with_error(credit, exact.ndim, step.error), _with_error(exact, credit.ndim, step.error)
-    return float(angle(credit, exact))
+        return _with_error(credit, exact.ndim, step.error), _with_error(exact, credit.ndim, step.error)
+    if credit.ndim == 2 + len(step.circuit.populations[population].shape):
+        return credit * (len(credit) / BATCH), exact * (len(exact) / BATCH)
+    return credit, exact
 
 
 def _with_error(credit: Tensor, other_axes: int, error: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import numpy as np
 
 from neurosim.analysis.credit_quality import (
@@ -12,7 +11,7 @@ from neurosim.analysis.credit_quality import (
     learning_groups,
 )
 from neurosim.circuit import Circuit
-from neurosim.errors import SimulationError
+from neurosim.errors import DataError, SimulationError
 from neurosim.observers import CheckpointRow, Observer, Training
 from neurosim.runs.format import ALIGNMENT
 from neurosim.runs.recorder import run_writer
@@ -40,10 +39,12 @@ class AlignmentRecorder(Observer):
     Args:
         examples: the first so many training images.
         sign_examples: the first so many of them whose updates are compared one by one, weight by weight.
+        allow_gaps: let a resumed run be measured though earlier checkpoints were not; ``neurosim show`` names them.
 
     Raises:
         SimulationError: no :class:`~neurosim.runs.recording.RunRecorder` among the observers, or nothing to measure in
             the circuit.
+        DataError: a resumed run whose last checkpoint was not measured.
 
     Example:
         >>> import tempfile
@@ -62,11 +63,13 @@ class AlignmentRecorder(Observer):
         (['epoch', 'fc1', 'fc2'], [1.0, 1.0])
     """
 
-    def __init__(self, examples: int = EXAMPLES, sign_examples: int = SIGN_EXAMPLES) -> None:
+    def __init__(
+        self, examples: int = EXAMPLES, sign_examples: int = SIGN_EXAMPLES, *, allow_gaps: bool = False
+    ) -> None:
         for name, value in (("examples", examples), ("sign_examples", sign_examples)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise SimulationError(f"AlignmentRecorder: {name}= must be an integer of at least 1, got {value!r}")
-        self.examples, self.sign_examples = examples, sign_examples
+        self.examples, self.sign_examples, self.allow_gaps = examples, sign_examples, allow_gaps
         self._writer: RunWriter | None = None
 
     def check(self, circuit: Circuit) -> None:
@@ -86,6 +89,7 @@ class AlignmentRecorder(Observer):
         if sum(isinstance(each, AlignmentRecorder) for each in trainer.observers) > 1:
             raise SimulationError("AlignmentRecorder: two of them write into one run file; leave one out")
         writer = run_writer(trainer, "AlignmentRecorder")
+        self._refuse_gap(writer)
         due = len({*range(0, trainer.epochs + 1, trainer.checkpoint_every), trainer.epochs})
         writer.declare(f"{ALIGNMENT}/epoch", (), np.int64, capacity=due, about="number of epochs trained")
         for measure, about in _ABOUT.items():
@@ -94,14 +98,25 @@ class AlignmentRecorder(Observer):
                 writer.declare(f"{ALIGNMENT}/{measure}/{name}", (), np.float64, capacity=due, about=about)
         self._writer = writer
 
+    def _refuse_gap(self, writer: RunWriter) -> None:
+        checkpoints, measured = (writer.earlier(f"{table}/epoch") for table in ("checkpoints", ALIGNMENT))
+        if self.allow_gaps or not len(checkpoints) or (len(measured) and measured[-1] == checkpoints[-1]):
+            return
+        last = f"the last that was measured is of epoch {int(measured[-1])}" if len(measured) else "none was measured"
+        raise DataError(
+            f"AlignmentRecorder: the run to resume has checkpoints up to epoch {int(checkpoints[-1])}, of which "
+            f"{last}, so rows would not connect. Measure kept checkpoints with `neurosim align`, or use "
+            f"allow_gaps=True to go on from here"
+        )
+
     def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
         """Measure the weights of this moment and append a row."""
         assert self._writer is not None and isinstance(trainer.simulator, Simulator)
         first = trainer.dataset.train.first(min(self.examples, len(trainer.dataset.train)))
         found = credit_quality(trainer.simulator, first.images, first.labels, sign_examples=self.sign_examples)
         self._writer.append(f"{ALIGNMENT}/epoch", row.epoch)
-        for measure, values in attrs.asdict(found).items():
-            for name, value in values.items():
+        for measure in _ABOUT:
+            for name, value in getattr(found, measure).items():
                 self._writer.append(f"{ALIGNMENT}/{measure}/{name}", value)
 
     def on_end(self, trainer: Training, reason: str, error: BaseException | None) -> None:

@@ -8,8 +8,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
-from neurosim.analysis.alignment import LEAST_NORM, angle
-from neurosim.plasticity import rule_named
+from neurosim.analysis.alignment import LEAST_NORM, angle, credits_at
 from neurosim.simulator import Simulator
 
 Values = npt.NDArray[np.float64]
@@ -63,19 +62,8 @@ def credit_distribution(simulator: Simulator, images: Tensor, labels: Tensor) ->
     inner = [p.name for p in simulator.circuit.populations.values() if not p.scalar and p.relay_of is None]
     found = {}
     for name in (name for name in inner if name != "output"):
-        credit, exact = step.credit(name), step.credit(name, rule_named("bp"))
-        if credit.ndim != exact.ndim:  # one of them has crossed an untied group: compare c e with d
-            credit, exact = (_per_component(each, credit, exact, step.error) for each in (credit, exact))
-        found[name] = _sample(credit, exact)
+        found[name] = _sample(*credits_at(step, name, None))
     return found
-
-
-def _per_component(each: Tensor, credit: Tensor, exact: Tensor, error: Tensor) -> Tensor:
-    axes = max(credit.ndim, exact.ndim)
-    if each.ndim == axes:
-        return each
-    made: Tensor = each.unsqueeze(1) * error.view(*error.shape[:2], *[1] * (axes - 2))
-    return made
 
 
 def _sample(credit: Tensor, exact: Tensor) -> CreditSample:

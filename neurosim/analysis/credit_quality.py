@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 
 import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from neurosim.analysis.alignment import angle_at
+from neurosim.analysis.alignment import angles, credits_at
 from neurosim.analysis.relative_std import credit_per_unit, relative_std
 from neurosim.analysis.sign_agreement import sign_agreement
 from neurosim.circuit import Circuit
@@ -31,6 +30,8 @@ class CreditQuality:
     Attributes:
         degrees: hidden population -> mean angle between the rule's credit and the exact one (Appendix D); NaN where
             no single rule delivers credit.
+        kept: hidden population -> how many examples that is the mean of; the others have almost no credit
+            (:func:`~neurosim.analysis.alignment.credits_at`).
         relative_std: hidden population -> ``r = |sigma / mu|`` of the exact credit of its units (Eqs. 18-22), the
             tangent of the angle of a constant credit: the median over examples, because weights of mixed sign let
             single means come close to 0.
@@ -43,6 +44,7 @@ class CreditQuality:
     relative_std: dict[str, float] = field(factory=dict)
     signs_per_example: dict[str, float] = field(factory=dict)
     signs_per_batch: dict[str, float] = field(factory=dict)
+    kept: dict[str, int] = field(factory=dict)
 
 
 def credit_quality(
@@ -87,7 +89,9 @@ def credit_quality(
         step = simulator.probe(images, labels)
         for name in hidden_populations(circuit):
             if "angle" in measures:
-                found.degrees[name] = _angle(step, name, rule)
+                degrees = _angles(step, name, rule)
+                found.degrees[name] = float(degrees.nanmean())
+                found.kept[name] = int((~degrees.isnan()).sum())
             if "r" in measures:
                 found.relative_std[name] = _median_relative_std(step, name)
     if "signs" in measures and learning_groups(circuit):
@@ -111,9 +115,12 @@ def learning_groups(circuit: Circuit) -> list[str]:
     return [name for name, group in circuit.groups.items() if group.rule is not None]
 
 
-def _angle(step: Step, population: str, rule: PlasticityRule | None) -> float:
+def _angles(step: Step, population: str, rule: PlasticityRule | None) -> Tensor:
+    """Of each example, ``(batch,)``; NaN where it is left out or the population has no rule of its own."""
     own = {group.rule for group in step.circuit.into(population)} - {None}
-    return math.nan if rule is None and len(own) != 1 else angle_at(step, population, rule)
+    if rule is None and len(own) != 1:
+        return torch.full((len(step.error),), torch.nan)
+    return angles(*credits_at(step, population, rule))
 
 
 def _median_relative_std(step: Step, population: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from neurosim.analysis.alignment import LEAST_NORM
+from neurosim.analysis.alignment import BATCH, LEAST_NORM
 from neurosim.errors import SimulationError
 from neurosim.plasticity import PlasticityRule, rule_named
 from neurosim.simulator import Simulator
@@ -82,13 +82,17 @@ def credit_relative_std(
 
 
 def credit_per_unit(step: Step, population: str, rule: PlasticityRule) -> Tensor:
-    """A rule's credit ``(batch, *units)`` in a probed step; one per component along the error vector."""
+    """A rule's credit ``(batch, *units)`` in a probed step; one per component along the error vector.
+
+    The one component of a conventional network is brought to a batch of 128, as
+    :func:`~neurosim.analysis.alignment.credits_at` does, so that the batch does not tell which examples are left out.
+    """
     credit = step.credit(population, rule)
     units = len(step.circuit.populations[population].shape)
     if credit.ndim == 1 + units:
         return credit
     if credit.shape[1] == 1:
-        return credit[:, 0]
+        return credit[:, 0] * (len(credit) / BATCH)
     error = step.error.flatten(1)
     along = torch.einsum("bk,bku->bu", error, credit.flatten(2)) / error.square().sum(1, keepdim=True)
     return along.view(credit.shape[0], *credit.shape[2:])

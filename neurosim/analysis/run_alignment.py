@@ -189,7 +189,18 @@ def as_text(aligned: list[CheckpointAlignment]) -> str:
         rows = [(each.epoch, getattr(each, measure)) for each in aligned]
         parts += [title] if len(tables) > 1 else []
         parts.append(_table(rows, digits))
-    return "\n".join(parts)
+    return "\n".join([*parts, *_kept_lines(aligned)])
+
+
+def _kept_lines(aligned: list[CheckpointAlignment]) -> list[str]:
+    """Of how many examples the angles are means, by population; one number where it is the same at all checkpoints."""
+    if not aligned[0].kept:
+        return []
+    counts = {name: sorted({each.kept[name] for each in aligned}) for name in aligned[0].kept}
+    spans = [f"{name} {c[0]}" if len(c) == 1 else f"{name} {c[0]} to {c[-1]}" for name, c in counts.items()]
+    few = any(count < each.examples for each in aligned for count in each.kept.values())
+    why = "; the others have almost no credit, or no rule" if few else ""
+    return [f"examples that angles are means of, of {aligned[0].examples}: {', '.join(spans)}{why}"]
 
 
 def _table(rows: list[tuple[int, dict[str, float]]], digits: int) -> str:
@@ -203,7 +214,9 @@ def _table(rows: list[tuple[int, dict[str, float]]], digits: int) -> str:
 
 
 def to_plain(aligned: list[CheckpointAlignment]) -> list[dict[str, object]]:
-    """For JSON: of every checkpoint its epoch, how many examples, and what was measured; None where it is undefined."""
+    """For JSON: of every checkpoint its epoch, how many examples, what was measured (None where it is undefined), and
+    of how many of the examples each angle is the mean.
+    """
     return [
         {"epoch": each.epoch, "examples": each.examples}
         | {
@@ -211,5 +224,6 @@ def to_plain(aligned: list[CheckpointAlignment]) -> list[dict[str, object]]:
             for measure in _TITLES
             if (values := getattr(each, measure))
         }
+        | ({"kept": each.kept} if each.kept else {})
         for each in aligned
     ]

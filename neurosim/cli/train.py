@@ -121,6 +121,7 @@ def run_experiment(
     from neurosim.observers import EpochLines, ProgressBar
     from neurosim.runs.places import refuse_target
     from neurosim.runs.recording import RunRecorder
+    from neurosim.runs.run import Run
 
     circuit = experiment.check(data_dir)
     image = path.with_suffix(".png")
@@ -148,6 +149,9 @@ def run_experiment(
         f"test error {last.test_error:.2%}, train error {last.train_error:.2%} after epoch {last.epoch} "
         f"(chance: {1 - 1 / trainer.dataset.classes:.0%})\nrecorded in {path}"
     )
+    for recording in Run(path).recordings.values():
+        if recording.gaps:
+            print(f"recorded with gaps: {recording}")
     if picture:
         from neurosim.figures.run_overview import draw_run
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.errors import DataError
 from neurosim.figures.style import axes, line_styles, plain
 
 Array = npt.ArrayLike
@@ -36,12 +37,18 @@ def draw_alignment(
     Returns:
         The matplotlib axes.
 
+    Raises:
+        DataError: angles or deviations that are not one a checkpoint and population.
+
     Example:
         >>> draw_alignment(["f1"], [0, 10], [[10.0], [40.0]]).get_ylabel()
         'angle to the gradient (°)'
     """
-    ax = axes(ax)
     at, angles = np.asarray(epochs, dtype=float), np.asarray(degrees, dtype=float)
+    _refuse_shapes(names, epochs, degrees, std)
+    if published is not None:
+        _refuse_shapes(names, *published)
+    ax = axes(ax)
     styles = line_styles(names)
     end = max(float(at.max()), 1.0) if at.size else 0.0
     ax.axhline(90, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
@@ -68,6 +75,16 @@ def draw_alignment(
     loose = {"loc": "upper center", "ncols": 4, "handlelength": 1.4, "columnspacing": 1.0, "borderaxespad": 0.2}
     ax.legend(handles=entries, frameon=False, fontsize=7, **loose)
     return ax
+
+
+def _refuse_shapes(names: Sequence[str], epochs: Array, *tables: Array | None) -> None:
+    expected = (len(np.asarray(epochs)), len(names))
+    for table in tables:
+        if table is not None and np.size(table) + np.size(epochs) and np.shape(table) != expected:
+            raise DataError(
+                f"alignment: expected angles of {expected[0]} checkpoints and {expected[1]} populations, "
+                f"({expected[0]}, {expected[1]}), got {np.shape(table)}"
+            )
 
 
 def _entries(styles: dict[str, dict[str, Any]], published: bool) -> list[Any]:

@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import networkx as nx
-
-from neurosim.figures.style import BLACK, BLUE, CYCLE, axes
+from neurosim.figures.circuit_diagram import (
+    HEAD,
+    KIND,
+    LABEL,
+    LEGEND,
+    LINE,
+    TITLE,
+    Diagram,
+    ends,
+    groups_of,
+    label_of,
+    laid_out,
+    legend_texts,
+    rule_text,
+    text_height,
+    weight_of,
+)
+from neurosim.figures.style import BLACK, BLUE
 
 if TYPE_CHECKING:
     from neurosim.circuit import Circuit
     from neurosim.populations import SynapseGroup
-
-_BOX = (0.6, 0.56)
 
 
 def draw_circuit(circuit: Circuit, ax: Any = None) -> Any:
     """Draw populations as boxes from input (left) to output (right) and groups as arrows.
 
     Arrows are coloured by rule; nonnegative groups end in an arrow, nonpositive ones in a bar, mixed ones in both.
+    Rules and gates are named by their class and the settings that are not the default. A figure of its own is as large
+    as the diagram needs; on axes that are given it is scaled down to fit.
 
     Returns:
         The matplotlib axes.
@@ -28,98 +44,132 @@ def draw_circuit(circuit: Circuit, ax: Any = None) -> Any:
         >>> draw_circuit(circuits.load("mnist-conv")).get_title()
         'K = 10, OneHot(classes=10, loss=cross_entropy)'
     """
-    places = _places(circuit)
-    columns = max(x for x, _ in places.values()) + 1
-    rows = max(abs(y) for _, y in places.values()) * 2 + 1
-    ax = axes(ax, (max(4.0, 1.5 * columns), 0.95 + 0.9 * rows))
-    colours = _colours(circuit)
-    for name in circuit.order:
-        for group in circuit.into(name):
-            parallel = [g.name for g in circuit.into(name) if g.pre == group.pre].index(group.name)
-            _arrow(ax, group, places, colours, bend=parallel)
-    for name, (x, y) in places.items():
-        _box(ax, circuit, name, x, y)
-    for label, colour in colours.items():
-        ax.plot([], [], color=colour, label=label, linestyle="-" if label != "frozen" else ":")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.1), ncols=4, frameon=False, fontsize=8)
-    ax.set_title(f"K = {circuit.K}, {circuit.readout}".replace("'", ""), fontsize=9)
-    skips = max([places[g.post][0] - places[g.pre][0] for g in circuit.groups.values()], default=1) - 1
-    ax.set_xlim(-0.45, columns - 0.55)
-    ax.set_ylim(-rows / 2 - 0.1, rows / 2 + 0.15 * skips)
+    diagram = laid_out(circuit)
+    if ax is not None:
+        room = ax.get_position().size * ax.figure.get_size_inches()
+        needed = diagram.size[0], diagram.height
+        return draw_diagram(diagram, ax, min(1.0, *(float(r / n) for r, n in zip(room, needed, strict=True))))
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(diagram.size[0], diagram.height))
+    FigureCanvasAgg(figure)
+    return draw_diagram(diagram, add_axes(figure, diagram))
+
+
+def add_axes(figure: Any, diagram: Diagram) -> Any:
+    """Axes for a diagram in its own size, at the top of a figure that has the room."""
+    width, height = figure.get_size_inches()
+    bottom = height - diagram.above - diagram.size[1]
+    left = (width - diagram.size[0]) / 2
+    return figure.add_axes((left / width, bottom / height, diagram.size[0] / width, diagram.size[1] / height))
+
+
+def draw_diagram(diagram: Diagram, ax: Any, scale: float = 1.0) -> Any:
+    """Draw what is laid out; ``scale`` is that of all texts."""
+    for name in diagram.lines:
+        _box(ax, diagram, name, scale)
+    for group in groups_of(diagram.circuit):
+        _arrow(ax, diagram, group, scale)
+    _legend(ax, diagram, scale)
+    ax.set_title(diagram.title, fontsize=TITLE * scale, pad=4, parse_math=False)
+    middle = (diagram.left[0] + diagram.right[-1]) / 2
+    ax.set_xlim(middle - diagram.size[0] / 2, middle + diagram.size[0] / 2)
+    ax.set_ylim(diagram.bottom, diagram.bottom + diagram.size[1])
+    ax.set_aspect("equal")
     ax.axis("off")
     return ax
 
 
-def _places(circuit: Circuit) -> dict[str, tuple[float, float]]:
-    """Column: the longest way from the input. Row: centred, skips routed around by bending."""
-    layers: list[list[str]] = [list(layer) for layer in nx.topological_generations(circuit.graph)]
-    depth = {name: float(column) for column, layer in enumerate(layers) for name in layer}
-    return {name: (depth[name], (len(layer) - 1) / 2 - row) for layer in layers for row, name in enumerate(layer)}
+def _legend(ax: Any, diagram: Diagram, scale: float) -> None:
+    from matplotlib.lines import Line2D
+
+    texts = legend_texts(diagram.circuit, diagram.styles)
+    handles = []
+    for colour, line in diagram.styles.values():
+        handles.append(Line2D([], [], color=colour, linewidth=1.5 * scale))
+        handles[-1].set_linestyle(line)  # type: ignore[arg-type]  # a str, of those it knows
+    for text in texts[len(handles) :]:
+        marker = _head_path(text.split(" ")[0])
+        handles.append(
+            Line2D([], [], color="0.3", linestyle="", marker=marker, markersize=12 * scale, markeredgewidth=0)
+        )
+    if not texts:
+        return
+    legend = ax.legend(
+        handles, texts, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=diagram.columns, frameon=False,
+        fontsize=LEGEND * scale, handlelength=2.0, columnspacing=2.0, borderaxespad=0.3,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
-def _colours(circuit: Circuit) -> dict[str, str]:
-    rules = dict.fromkeys(_label(group) for group in circuit.groups.values())
-    return {rule: CYCLE[number % len(CYCLE)] if rule != "frozen" else BLACK for number, rule in enumerate(rules)}
-
-
-def _label(group: SynapseGroup) -> str:
-    return str(group.rule) if group.rule is not None else "frozen"
-
-
-def _box(ax: Any, circuit: Circuit, name: str, x: float, y: float) -> None:
+def _box(ax: Any, diagram: Diagram, name: str, scale: float) -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    population = circuit.populations[name]
+    population, lines = diagram.circuit.populations[name], diagram.lines[name]
+    y, half = diagram.arrangement.y[name], diagram.half(name)
+    column = diagram.column(name)
+    left, right = diagram.left[column], diagram.right[column]
     relay = population.relay_of is not None
-    width, height = _BOX
     patch = FancyBboxPatch(
-        (x - width / 2, y - height / 2),
-        width,
-        height,
+        (left + 0.02, y - half + 0.02),
+        right - left - 0.04,
+        2 * half - 0.04,
         boxstyle="round,pad=0.02",
         facecolor="white" if relay or population.scalar else "#E8F1FA",
         edgecolor=BLUE if not relay else "0.6",
         linestyle="--" if relay else "-",
+        linewidth=scale,
         zorder=2,
+        gid=name,
     )
     ax.add_patch(patch)
-    extent = " x ".join(map(str, population.shape))
-    kind = "scalar" if population.scalar else "relay" if relay else f"{population.gate or 'linear'}".removesuffix("()")
-    ax.text(x, y + 0.14, name, ha="center", va="center", fontsize=9, weight="bold", zorder=3)
-    ax.text(x, y - 0.02, extent, ha="center", va="center", fontsize=7.5, zorder=3)
-    ax.text(x, y - 0.17, kind, ha="center", va="center", fontsize=6.5, color="0.35", zorder=3)
+    line_top = y + (text_height(lines) - 0.14) / 2
+    for text, size in lines:
+        ax.text(
+            (left + right) / 2, line_top - LINE[size] / 2, text, ha="center", va="center", fontsize=size * scale,
+            weight=weight_of(size), color="0.35" if size == KIND else BLACK, zorder=3, parse_math=False,
+        )  # fmt: skip
+        line_top -= LINE[size]
 
 
-def _arrow(
-    ax: Any, group: SynapseGroup, places: dict[str, tuple[float, float]], colours: dict[str, str], bend: int
-) -> None:
-    from matplotlib.patches import FancyArrowPatch
+def _arrow(ax: Any, diagram: Diagram, group: SynapseGroup, scale: float) -> None:
+    """A line through the group's lanes, its head and, above its last stretch, its label."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+    from matplotlib.transforms import Affine2D
 
-    (x0, y0), (x1, y1) = places[group.pre], places[group.post]
-    half = _BOX[0] / 2 + 0.04
-    relay = not group.connectivity.has_weights
-    skips = x1 - x0 > 1 and abs(y1 - y0) < 0.5
-    if skips:  # leave and arrive above the boxes in between
-        start, end = (x0 + 0.2, y0 + _BOX[1] / 2 + 0.03), (x1 - 0.2, y1 + _BOX[1] / 2 + 0.03)
-    else:
-        start, end = (x0 + half, y0 - 0.15 * bend), (x1 - half, y1 - 0.15 * bend)
-    head = {"nonnegative": "-|>", "nonpositive": "|-|,widthA=0,widthB=0.35", "mixed": "-|>"}[group.sign]
-    patch = FancyArrowPatch(
-        start,
-        end,
-        arrowstyle=head,
-        mutation_scale=11,
-        connectionstyle="arc3,rad=-0.25" if skips else "arc3",
-        color="0.6" if relay else colours[_label(group)],
-        linestyle=":" if group.rule is None and not relay else "-",
-        zorder=1,
+    found, relay = diagram.arrangement, not group.connectivity.has_weights
+    colour, line = ("0.6", "-") if relay else diagram.styles[rule_text(group.rule)]
+    column = diagram.column(group.pre)
+    points, codes = [(diagram.right[column], found.leave[group.name])], [Path.MOVETO]
+    for before, after in pairwise(found.chains[group.name]):
+        start, end = ends(found, group.name, before, after)
+        here, there = diagram.right[column], diagram.bend[column + 1]
+        column += 1
+        points += [((here + there) / 2, start), ((here + there) / 2, end), (there, end)]
+        points += [(diagram.left[column] - 0.05, end) if isinstance(after, str) else (diagram.right[column], end)]
+        codes += [Path.CURVE4] * 3 + [Path.LINETO]
+    tip = (diagram.left[column] - 0.03, points[-1][1])
+    ax.add_patch(
+        PathPatch(Path(points, codes), fill=False, edgecolor=colour, linestyle=line, linewidth=1.3 * scale, zorder=1)
     )
-    ax.add_patch(patch)
-    mark = {"nonnegative": "+", "nonpositive": "\N{MINUS SIGN}", "mixed": "\N{PLUS-MINUS SIGN}"}[group.sign]
-    text = type(group.connectivity).__name__ + ("" if relay else f" {mark}")
-    middle = (x0 + x1) / 2, (y0 + y1) / 2
-    if bend:  # a second group between the same populations is drawn and labelled below the first
-        ax.text(middle[0], middle[1] - 0.2 * bend, text, ha="center", va="top", fontsize=6.5, color="0.25")
-    else:
-        lift = 0.3 + 0.12 * (x1 - x0) if skips else 0.05
-        ax.text(middle[0], middle[1] + lift, text, ha="center", va="bottom", fontsize=6.5, color="0.25")
+    head = Affine2D().scale(HEAD).translate(*tip).transform_path(_head_path("nonnegative" if relay else group.sign))
+    ax.add_patch(PathPatch(head, facecolor=colour, linewidth=0, zorder=1))
+    at = (diagram.bend[column] + diagram.left[column] - HEAD) / 2
+    ax.text(
+        at, tip[1] + 0.03, label_of(group), ha="center", va="bottom", fontsize=LABEL * scale, color="0.25", zorder=3,
+        parse_math=False,
+    )  # fmt: skip
+
+
+def _head_path(sign: str) -> Any:
+    """One high and long, its tip at 0: an arrow, a bar, or an arrow onto a bar."""
+    from matplotlib.path import Path
+
+    bar = [(0.0, -0.6), (0.0, 0.6), (-0.16, 0.6), (-0.16, -0.6), (0.0, -0.6)]
+    tip = -0.16 if sign == "mixed" else 0.0
+    triangle = [(tip, 0.0), (tip - 0.8, 0.4), (tip - 0.8, -0.4), (tip, 0.0)]
+    shapes = {"nonnegative": [triangle], "nonpositive": [bar], "mixed": [triangle, bar]}[sign]
+    return Path.make_compound_path(*(Path(shape, closed=True) for shape in shapes))

@@ -17,8 +17,9 @@ _REFERENCE, _GAP = "0.6", 0.05
 def draw_comparison(rows: Sequence[Row], ax: Any = None) -> Any:
     """Test error, time and memory of a step, and weight difference to the reference, one row a setting.
 
-    Bars are means or medians; dots are single seeds; the reference, on top, is grey. Where groups are untied, a fifth
-    panel has the spread of their K weights over the epochs, one line a group, labelled with the last of the widest.
+    Bars are means or medians; dots on them are single seeds; the reference, on top, is grey. Weight differences are
+    dots, because a logarithmic axis has no 0 for bars to begin at. Where groups are untied, a fifth panel has the
+    spread of their K weights over the epochs, one line a group, labelled with the last of the widest.
 
     Args:
         rows: as :meth:`neurosim.comparison.comparison.Comparison.run` gives them, the reference first.
@@ -85,20 +86,24 @@ def _draw_differences(panel: Any, rows: Sequence[Row]) -> None:
     """On a logarithmic axis, as far as there is something to show; what is 0 or unknown is said in words."""
     values = [row.difference or 0.0 for row in rows]
     seen = [value for value in values if value > 0]
-    low, high = (min(seen) / 10, max(seen)) if seen else (0.1, 1.0)
+    low = 10.0 ** (math.floor(math.log10(min(seen))) if seen else -1)
+    high = max(10.0 ** (math.ceil(math.log10(max(seen))) if seen else 0), 10 * low)
     labels = [
-        "reference" if place == 0 else row.incomparable or ("not known" if row.difference is None else f"{value:.1e}")
+        "reference" if place == 0 else row.incomparable or ("not known" if row.difference is None else f"{value:.2g}")
         for place, (row, value) in enumerate(zip(rows, values, strict=True))
     ]
     panel.set_xscale("log")
-    panel.set_xlim(low, high * (high / low) ** 0.9)
-    decades = range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+    panel.set_xlim(low, high * (high / low) ** 0.9)  # room for the labels
+    decades = range(round(math.log10(low)), round(math.log10(high)) + 1)
     shown = decades[:: max(1, len(decades) // 2)]
     panel.set_xticks([10.0**decade for decade in shown], [f"$10^{{{decade}}}$" for decade in shown])
     panel.minorticks_off()
-    panel.barh(range(len(rows)), [max(value - low, 0.0) for value in values], left=low, height=0.6, color=BLUE)
-    _label(panel, [max(value, low) for value in values], [label.replace("0.0e+00", "0") for label in labels])
+    places = [place for place, value in enumerate(values) if value > 0]
+    panel.hlines(places, low, high, color="0.85", linewidth=0.8, zorder=0)
+    panel.plot([values[place] for place in places], places, "o", color=BLUE, markersize=5)
+    _label(panel, [high if value > 0 else low for value in values], labels)
     _finish(panel, "weight difference", len(rows))
+    panel.spines["bottom"].set_bounds(low, high)
 
 
 def _draw_spreads(panel: Any, rows: Sequence[Row]) -> None:
@@ -119,8 +124,12 @@ def _draw_spreads(panel: Any, rows: Sequence[Row]) -> None:
             value, epoch, height = max(ends)
             _label_one(panel, (epoch, height), f"{value:.3g}")
     panel.margins(x=0.0)
-    panel.set_xlim(0, 1.5 * max(panel.get_xlim()[1], 1.0))  # room for the labels
-    _finish(panel, "spread of K weights, by epoch", len(rows))
+    last = max(math.ceil(panel.get_xlim()[1]), 1)
+    panel.set_xlim(0, 1.5 * last)  # room for the labels
+    panel.set_xticks([0, last // 2, last] if last > 1 else [0, 1])
+    panel.set_xlabel("epoch", fontsize=8)
+    _finish(panel, "spread of K weights", len(rows))
+    panel.spines["bottom"].set_bounds(0, last)
 
 
 def _label_one(panel: Any, place: tuple[float, float], label: str) -> None:

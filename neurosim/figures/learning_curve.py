@@ -32,7 +32,7 @@ def draw_learning_curves(
         ax: axes to draw on.
         published: label -> test error in percent that was published, a mark at the right edge.
         styled: all labels of a figure of several panels, so that one label looks the same in each.
-        log: a logarithmic axis of errors, for curves that differ by factors.
+        log: a logarithmic axis of errors, for curves that differ by factors; an error of 0 is a gap, and said to be.
         legend: whether to explain lines and marks.
 
     Returns:
@@ -50,7 +50,8 @@ def draw_learning_curves(
         for column, line in (("test_error", "-"), ("train_error", "--")):
             _draw_curve(ax, table, column, line, styles[label])
     if log:
-        ax.set_yscale("log", subs=(2, 5))
+        ax.set_yscale("log", subs=(2, 5), nonpositive="mask")
+        _explain_gaps(ax)
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter("{x:g}")
         ax.tick_params(which="minor", labelsize=8)
@@ -97,6 +98,20 @@ def _draw_curve(ax: Any, table: DataFrame, column: str, line: str, style: Mappin
     if f"{column}_std" in table:
         spread = 100 * table[f"{column}_std"].to_numpy()
         ax.fill_between(epochs, error - spread, error + spread, color=style["color"], alpha=0.15, linewidth=0)
+
+
+def _explain_gaps(ax: Any) -> None:
+    """On a logarithmic axis errors of 0 cannot be drawn; what stands alone between two of them is a dot."""
+    gaps = False
+    for line in list(ax.lines):
+        x, y = line.get_xdata(), line.get_ydata()
+        missing = [True, *(value <= 0 for value in y), True]
+        gaps = gaps or any(missing[1:-1])
+        alone = [n for n in range(len(y)) if missing[n] and not missing[n + 1] and missing[n + 2]]
+        if alone and len(y) > 1:
+            ax.plot(x[alone], y[alone], ".", markersize=2.5, color=line.get_color())
+    if gaps:
+        ax.text(0.02, 0.02, "gaps: error 0", transform=ax.transAxes, fontsize=7, color="0.35")
 
 
 def _draw_marks(ax: Any, published: Mapping[str, float], styles: Mapping[str, Mapping[str, Any]], log: bool) -> None:

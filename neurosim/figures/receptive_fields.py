@@ -11,7 +11,7 @@ from neurosim.errors import DataError
 from neurosim.figures.style import axes
 
 
-def draw_receptive_fields(fields: npt.ArrayLike, ax: Any = None, *, columns: int = 10) -> Any:
+def draw_receptive_fields(fields: npt.ArrayLike, ax: Any = None, *, columns: int = 10, each: str = "unit") -> Any:
     """Weights onto each unit and component as an image: a row a unit, a column a component.
 
     One colour channel: blue is negative, red positive, white 0, with one scale for all. Three channels: the weights as
@@ -21,6 +21,7 @@ def draw_receptive_fields(fields: npt.ArrayLike, ax: Any = None, *, columns: int
         fields: ``(units, K, channels, height, width)`` with one or three channels.
         ax: axes to draw on.
         columns: images a row where ``K = 1``.
+        each: what a row is, ``"channel"`` in a convolution; both axes count from 0, as everywhere.
 
     Returns:
         The matplotlib axes.
@@ -53,11 +54,11 @@ def draw_receptive_fields(fields: npt.ArrayLike, ax: Any = None, *, columns: int
     ax.set_xticks([])
     ax.set_yticks([])
     if not wrapped:
-        ax.set_xticks(np.arange(across) * (width + _gap(width)) + width / 2 - 0.5, range(1, across + 1), fontsize=7)
-        ax.set_yticks(np.arange(rows) * (height + _gap(height)) + height / 2 - 0.5, range(1, rows + 1), fontsize=7)
+        ax.set_xticks(np.arange(across) * (width + _gap(width)) + width / 2 - 0.5, range(across), fontsize=7)
+        ax.set_yticks(np.arange(rows) * (height + _gap(height)) + height / 2 - 0.5, range(rows), fontsize=7)
         ax.tick_params(length=0)
         ax.set_xlabel("component", fontsize=9)
-    ax.set_ylabel("units" if wrapped else "unit", fontsize=9)
+    ax.set_ylabel(f"{each}s" if wrapped else each, fontsize=9)
     if weights.shape[2] == 1:
         bar = ax.figure.colorbar(drawn, ax=ax, shrink=min(1.0, 3 / rows), aspect=15)
         bar.set_label("weight", fontsize=8)

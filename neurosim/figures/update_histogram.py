@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.figures.style import BLUE, axes, plain
-from neurosim.figures.weight_histogram import shares
+from neurosim.figures.weight_histogram import finite, shares
 
 
 def draw_update_histogram(updates: npt.ArrayLike, ax: Any = None, *, bins: int = 81) -> Any:
@@ -22,12 +22,15 @@ def draw_update_histogram(updates: npt.ArrayLike, ax: Any = None, *, bins: int =
     Returns:
         The matplotlib axes. A text in them says which share of the updates is exactly 0, where any is.
 
+    Raises:
+        DataError: numbers that are not finite, or none.
+
     Example:
         >>> draw_update_histogram([0.0, 0.1, -0.2, 0.3]).texts[0].get_text()
         '25.0% exactly 0'
     """
+    values = finite(updates, "updates")
     ax = axes(ax, (4.0, 3.0))
-    values = np.ravel(np.asarray(updates, dtype=float))
     limit = float(np.abs(values).max()) or 1.0
     edges = np.linspace(-limit, limit, bins + 2 - bins % 2)
     ax.stairs(shares(values, edges), edges, fill=True, color=BLUE, alpha=0.6)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from neurosim.errors import DataError
 from neurosim.figures.style import BLUE, axes, plain
 
 
@@ -29,12 +30,15 @@ def draw_weight_histogram(
     Returns:
         The matplotlib axes.
 
+    Raises:
+        DataError: numbers that are not finite, or none.
+
     Example:
         >>> draw_weight_histogram([0.0, 0.1], [0.0, 0.2]).get_xlabel()
         'weight'
     """
+    first, second = finite(before, "weights before"), finite(after, "weights after")
     ax = axes(ax, (4.0, 3.0))
-    first, second = np.ravel(np.asarray(before, dtype=float)), np.ravel(np.asarray(after, dtype=float))
     edges = np.histogram_bin_edges(np.concatenate([first, second]), bins)
     ax.stairs(shares(first, edges), edges, fill=True, color="0.75", label=labels[0])
     ax.stairs(shares(second, edges), edges, color=BLUE, linewidth=1.3, label=labels[1])
@@ -46,6 +50,20 @@ def draw_weight_histogram(
     plain(ax)
     ax.legend(frameon=False, fontsize=7, ncols=2, loc="upper center", handlelength=1.4, columnspacing=1.0)
     return ax
+
+
+def finite(values: npt.ArrayLike, what: str) -> npt.NDArray[np.float64]:
+    """The values of a histogram in one axis.
+
+    Raises:
+        DataError: some are not finite, or there are none.
+    """
+    flat = np.ravel(np.asarray(values, dtype=float))
+    if bad := int((~np.isfinite(flat)).sum()):
+        raise DataError(f"histogram of {what}: expected finite numbers, got {bad} of {flat.size} that are not")
+    if not flat.size:
+        raise DataError(f"histogram of {what}: expected at least one number, got none")
+    return flat
 
 
 def shares(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neurosim.errors import DataError
 from neurosim.figures.style import BLACK, axes, line_styles, plain
 
 
@@ -25,10 +26,14 @@ def draw_width_theory(
     Returns:
         The matplotlib axes.
 
+    Raises:
+        DataError: labels that differ between measured and predicted, or values that are not one a width.
+
     Example:
         >>> draw_width_theory([32, 64], {"a": [[0.2, 0.3], [0.1, 0.2]]}, {"a": [0.25, 0.18]}).get_xscale()
         'log'
     """
+    _refuse_shapes(len(widths), measured, predicted)
     ax = axes(ax, (6.2, 3.6))
     styles = line_styles(measured)
     for label, samples in measured.items():
@@ -48,6 +53,20 @@ def draw_width_theory(
     title = "points: measured\nlines: theory"
     ax.legend(frameon=False, fontsize=8, title=title, title_fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
+
+
+def _refuse_shapes(widths: int, measured: Mapping[str, ArrayLike], predicted: Mapping[str, ArrayLike]) -> None:
+    if not measured or set(measured) != set(predicted):
+        raise DataError(
+            f"width theory: expected the same labels measured and predicted, at least one, got "
+            f"{', '.join(measured) or 'none'} and {', '.join(predicted) or 'none'}"
+        )
+    for label in measured:
+        shapes = np.shape(measured[label]), np.shape(predicted[label])
+        if shapes[0][:1] != (widths,) or shapes[1] != (widths,) or 0 in shapes[0]:
+            raise DataError(
+                f"width theory: expected values of {widths} widths for '{label}', got {shapes[0]}, {shapes[1]}"
+            )
 
 
 def _lowest(predicted: Mapping[str, ArrayLike]) -> float:

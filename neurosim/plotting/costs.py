@@ -68,7 +68,8 @@ def lay_out_scaling(sweeps: Mapping[str, Mapping[str, Any]]) -> Any:
     from neurosim.figures.scaling import draw_scaling
     from neurosim.figures.style import panels
 
-    figure, drawn = panels(2 * len(sweeps), 2, (3.8, 2.9))
+    figure, drawn = panels(2 * len(sweeps), 2, (3.8, 2.9), extra=0.3)
+    figure.suptitle("Processor time and memory of a step of learning: median and range of the rounds", fontsize=10)
     for row, (sweep, sizes) in enumerate(sweeps.items()):
         names = list(dict.fromkeys(name for found in sizes.values() for name in found))
         for column, (quantity, (unit, scale)) in enumerate(_QUANTITIES.items()):

@@ -199,7 +199,7 @@ def _curves(figure: PaperFigure, ours: Mapping[str, Curves]) -> Any:
             ax.text(0.5, 0.5, "no run here", transform=ax.transAxes, ha="center", fontsize=8, color="0.35")
         if column != _COLUMNS[0]:
             ax.set_ylabel("")
-        if units != figure.rows[-1][0] or not seeds:
+        if units != figure.rows[-1][0]:
             ax.set_xlabel("")
     about: dict[str, Any] = {"title": note_on_plus(labels), "title_fontsize": 8, "fontsize": 8, "frameon": False}
     drawn.legend(handles=entries, loc="outside lower center", ncols=5, **about)

@@ -152,7 +152,7 @@ def plot_receptive_fields(runs: Sequence[Run], options: Options) -> Any:
         weights = weights[:, :, weights.shape[2] // 2, weights.shape[3] // 2]
         place = "channels at the central position"
     fields = weights.swapaxes(0, 1)[: _ROWS if len(weights) > 1 else _SCALAR_UNITS]
-    ax = draw_receptive_fields(fields)
+    ax = draw_receptive_fields(fields, each=place.split()[0].removesuffix("s"))
     shown = f"{len(fields)} of {units} {place}" if len(fields) < units else f"all {units} {place}"
     ax.set_title(f"{group.post}: {shown}, {label(circuit)}\nafter epoch {run.kept_epochs[-1]}", fontsize=8)
     return ax.figure

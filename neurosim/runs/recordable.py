@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 from torch import Tensor
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
+from neurosim.errors import SimulationError
 from neurosim.simulator import Simulator
 from neurosim.step import Step, bias_name
 
@@ -76,3 +77,32 @@ READ: dict[str, Callable[[str, Step, Simulator], Tensor]] = {
     "weights": lambda target, step, simulator: parameter(simulator, target),
     "updates": lambda target, step, simulator: step.updates[target],
 }
+
+
+def named(name: str, variables: str | Sequence[str]) -> tuple[str, ...]:
+    """The variables that a recorder is asked for, each once."""
+    if isinstance(variables, str):
+        return (variables,)
+    if not isinstance(variables, Iterable) or not all(isinstance(each, str) for each in variables):
+        raise SimulationError(
+            f"Recorder '{name}': variables= must be the name of a variable or several, such as 'activity', got "
+            f"{variables!r}"
+        )
+    return tuple(dict.fromkeys(variables))
+
+
+def coordinates(name: str, indices: Iterable[int | Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+    """The indices that a recorder is asked for, each as a tuple of numbers."""
+    if not isinstance(indices, Iterable):
+        raise SimulationError(
+            f"Recorder '{name}': indices= must be several numbers or tuples of numbers, such as [3], got {indices!r}"
+        )
+    return tuple(_coordinates(name, index) for index in indices)
+
+
+def _coordinates(name: str, index: int | Sequence[int]) -> tuple[int, ...]:
+    try:
+        numbers = (index,) if hasattr(index, "__index__") else tuple(index)
+        return tuple(int(number.__index__()) for number in numbers)
+    except (AttributeError, TypeError):
+        raise SimulationError(f"Recorder '{name}': indices= are numbers or tuples of numbers, got {index!r}") from None

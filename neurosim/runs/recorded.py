@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Recording(Mapping[str, Array]):
         indices: the units or weights that were kept, a tuple of coordinates each; None: all.
         reduce: what a row was reduced to, see :class:`~neurosim.runs.recorder.Recorder`.
         rows: how many were committed when this was made; a run under way may have more by now.
+        learned: steps that the run had learned by then.
     """
 
     path: Path
@@ -37,6 +39,18 @@ class Recording(Mapping[str, Array]):
     indices: tuple[tuple[int, ...], ...] | None
     reduce: str | None
     rows: int
+    learned: int
+
+    @property
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """First and last step of every stretch that was due and has no row, in order; none where all is there.
+
+        A recorder that joins a run when it is resumed, or is left out then, leaves one.
+        """
+        due = np.arange(0, self.learned, self.every)
+        missing = np.setdiff1d(due, self.steps)
+        ends = np.flatnonzero(np.diff(missing) != self.every) + 1
+        return tuple((int(part[0]), int(part[-1])) for part in np.split(missing, ends) if len(part))
 
     @property
     def steps(self) -> Array:
@@ -65,18 +79,29 @@ class Recording(Mapping[str, Array]):
         target = "" if self.name == self.target else f" of {self.target}"
         chosen = "" if self.indices is None else f", {len(self.indices)} chosen"
         every = "every step" if self.every == 1 else f"every {self.every} steps"
-        return f"{self.name}: {', '.join(self.variables)}{target}{chosen}{what}, {every}, {self.rows} rows"
+        rows = f"{self.rows} rows"
+        if gaps := self.gaps:
+            rows += f" from step {self.steps[0]} on" if self.rows else ""
+            rows += f", missing steps: {', '.join(in_range(first, last) for first, last in gaps)}"
+        return f"{self.name}: {', '.join(self.variables)}{target}{chosen}{what}, {every}, {rows}"
+
+
+def in_range(first: int, last: int) -> str:
+    """``first to last``, one number where they are the same."""
+    return f"{first}" if first == last else f"{first} to {last}"
 
 
 def read_recordings(path: Path) -> dict[str, Recording]:
     """Everything that recorders wrote into a run file, by name."""
     with opened(path) as file:
         noted = json.loads(file.attrs.get(RECORDERS, "{}"))
-        rows = read_commits(path, file)[0].rows
-    return {name: _recording(path, name, about, rows) for name, about in noted.items()}
+        commit = read_commits(path, file)[0]
+        batch_size = json.loads(file.attrs["config"])["batch_size"] if noted else 1
+        learned = commit.epoch * math.ceil(int(file.attrs["dataset_train_size"]) / batch_size) if noted else 0
+    return {name: _recording(path, name, about, commit.rows, learned) for name, about in noted.items()}
 
 
-def _recording(path: Path, name: str, about: dict[str, Any], rows: dict[str, int]) -> Recording:
+def _recording(path: Path, name: str, about: dict[str, Any], rows: dict[str, int], learned: int) -> Recording:
     indices = about["indices"]
     return Recording(
         path=path,
@@ -87,4 +112,5 @@ def _recording(path: Path, name: str, about: dict[str, Any], rows: dict[str, int
         indices=None if indices is None else tuple(map(tuple, indices)),
         reduce=about["reduce"],
         rows=rows.get(f"{RECORDED}/{name}/step", 0),
+        learned=learned,
     )

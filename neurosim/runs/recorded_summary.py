@@ -26,6 +26,12 @@ def aligned_measures(run: Run) -> list[str]:
     return [measure for measure in _ALIGNED if measure in names]
 
 
+def unaligned_epochs(run: Run) -> list[int]:
+    """The checkpoints at which nothing was measured, because the recorder joined a resumed run or was left out."""
+    measured = {int(epoch) for epoch in run.series(f"{ALIGNMENT}/epoch")}
+    return [int(epoch) for epoch in run.checkpoints["epoch"] if int(epoch) not in measured]
+
+
 def recorded_lines(run: Run) -> Iterator[str]:
     """The last alignment that was measured while training, and what recorders wrote."""
     lead = "alignment"
@@ -36,7 +42,9 @@ def recorded_lines(run: Run) -> Iterator[str]:
         title, form = _ALIGNED[measure]
         last = table.iloc[-1].drop("epoch")
         values = ", ".join(f"{name} {value:{form}}" for name, value in last.items())
+        missing = unaligned_epochs(run) if lead else []
         at = f" at epoch {int(table['epoch'].iloc[-1])}" if lead else ""
+        at += f" (not measured at epoch {', '.join(map(str, missing))})" if missing else ""
         yield f"  {lead:10}  {title}{at}: {values}"
         lead = ""
     for number, recording in enumerate(run.recordings.values()):
@@ -50,11 +58,13 @@ def recorded_as_plain(run: Run) -> dict[str, Any]:
     if measures:
         tables = {measure: run.alignment(measure).to_dict(orient="records") for measure in measures}
         found["alignment"] = {measure: [_without_nan(row) for row in rows] for measure, rows in tables.items()}
+        found["alignment_missing"] = unaligned_epochs(run)
     if recordings := run.recordings:
         found["recorded"] = {
             name: {
                 "target": one.target, "variables": list(one.variables), "every": one.every, "reduce": one.reduce,
                 "indices": None if one.indices is None else [list(index) for index in one.indices], "rows": one.rows,
+                "gaps": [list(gap) for gap in one.gaps],
             }
             for name, one in recordings.items()
         }  # fmt: skip

@@ -17,7 +17,7 @@ from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.forward import Keep
 from neurosim.observers import Observer, Training
 from neurosim.runs.format import RECORDED, RECORDERS
-from neurosim.runs.recordable import READ, parameter, recordable, why_not
+from neurosim.runs.recordable import READ, coordinates, named, parameter, recordable, why_not
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.writer import RunWriter
 from neurosim.simulator import Simulator
@@ -60,11 +60,14 @@ class Recorder(Observer):
             examples; of weights and updates over all of them: one number. None: everything, ``(batch, ...)``, NaN
             where the last batch of an epoch is shorter.
         name: under which the run file keeps it, by default the target's; two recorders of one target need names.
+        allow_gaps: let a resumed run be recorded though steps that it learned before have no row, because this
+            recorder was not there. :attr:`~neurosim.runs.recorded.Recording.gaps` and ``neurosim show`` name them.
 
     Raises:
         SimulationError, UnknownNameError: when training starts: no such population, group, variable or unit, or no
             :class:`RunRecorder` among the observers. The message lists those that exist.
-        DataError: a resumed run that was recorded with other settings under this name.
+        DataError: a resumed run that was recorded with other settings under this name, or in which the rows would not
+            connect.
 
     Example:
         >>> import tempfile
@@ -92,18 +95,21 @@ class Recorder(Observer):
         indices: Iterable[int | Sequence[int]] | None = None,
         reduce: str | None = "mean",
         name: str | None = None,
+        allow_gaps: bool = False,
     ) -> None:
+        if not isinstance(target, str):
+            raise SimulationError(f"Recorder: target= must be the name of a population or a group, got {target!r}")
         self.target, self.name = target, target if name is None else name
-        self.variables = (variables,) if isinstance(variables, str) else tuple(dict.fromkeys(variables))
-        self.every, self.reduce = every, reduce
-        self.indices = None if indices is None else tuple(_coordinates(self.name, index) for index in indices)
+        self.variables = named(str(self.name), variables)
+        self.every, self.reduce, self.allow_gaps = every, reduce, allow_gaps
+        self.indices = None if indices is None else coordinates(str(self.name), indices)
         if not self.variables or self.indices == ():
             raise SimulationError(f"Recorder '{self.name}': expected at least one variable and one index, got none")
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise SimulationError(f"Recorder '{self.name}': every= must be a number of steps, 1 or more, got {every!r}")
         if reduce is not None and reduce not in REDUCTIONS:
             raise UnknownNameError("reduction", str(reduce), [*REDUCTIONS, "None"])
-        if not self.name or "/" in self.name or self.name == ".":
+        if not isinstance(self.name, str) or not self.name or "/" in self.name or self.name == ".":
             raise SimulationError(f"Recorder: name= must be a text without '/', got {self.name!r}")
         self._next = 0
         self._writer: RunWriter | None = None
@@ -131,6 +137,8 @@ class Recorder(Observer):
         self.check(simulator.circuit)
         writer = run_writer(trainer, f"Recorder '{self.name}'")
         self._settle(writer)
+        self._next = trainer.epoch * trainer.steps_per_epoch
+        self._refuse_gap(writer)
         first = trainer.dataset.train.first(1)
         probed = simulator.probe(first.images, first.labels)
         self._keep = self._wanted()
@@ -143,7 +151,7 @@ class Recorder(Observer):
             kind = torch.empty(0, dtype=row.dtype, device="cpu").numpy().dtype
             name, about = f"{self._place}/{variable}", self._about(variable)
             writer.declare(name, tuple(row.shape), kind, capacity=due, about=about)
-        self._writer, self._next = writer, trainer.epoch * trainer.steps_per_epoch
+        self._writer = writer
 
     def watch(self, trainer: Training) -> Watch | None:
         """Count; look at every so many steps."""
@@ -182,6 +190,18 @@ class Recorder(Observer):
                 f"Use the same ones, or another name="
             )
         writer.attributes[RECORDERS] = json.dumps(noted)
+
+    def _refuse_gap(self, writer: RunWriter) -> None:
+        """Raise where the run to resume has learned steps that are due and were not recorded."""
+        due = range(0, self._next, self.every)
+        recorded = writer.earlier(f"{self._place}/{STEP}")
+        if self.allow_gaps or not due or (len(recorded) and recorded[-1] == due[-1]):
+            return
+        last = f"the last row is of step {int(recorded[-1])}" if len(recorded) else "none was recorded"
+        raise DataError(
+            f"Recorder '{self.name}': the run to resume has learned {self._next} steps, of which {last}, so rows would "
+            f"not connect. Record a run from its beginning, or use allow_gaps=True to go on from here"
+        )
 
     def _wanted(self) -> Keep:
         """What the step must keep. Credit needs nothing of its own, but in time it is seen in a pass with the gates."""
@@ -258,14 +278,6 @@ def run_writer(trainer: Training, who: str) -> RunWriter:
         f"{who}: it writes into a run file, but nothing records the run; add RunRecorder('run.h5') to the trainer's "
         f"observers"
     )
-
-
-def _coordinates(name: str, index: int | Sequence[int]) -> tuple[int, ...]:
-    numbers = (index,) if hasattr(index, "__index__") else tuple(index)
-    try:
-        return tuple(int(number.__index__()) for number in numbers)
-    except AttributeError:
-        raise SimulationError(f"Recorder '{name}': indices= are numbers or tuples of numbers, got {index!r}") from None
 
 
 def _reduced(values: Tensor, reduce: str, examples: bool) -> Tensor:

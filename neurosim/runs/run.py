@@ -126,6 +126,8 @@ class Run:
     def recorded(self, name: str) -> Recording:
         """What one recorder wrote: ``run.recorded("f1")["activity"]`` is ``(rows, *shape)``, ``.steps`` are its steps.
 
+        ``.gaps`` tells which steps have no row, because the recorder joined a resumed run or was left out of one.
+
         Raises:
             UnknownNameError: nothing of that name was recorded.
         """

@@ -16,6 +16,7 @@ from neurosim.errors import DataError, UnknownNameError
 from neurosim.runs.format import (
     COMMITS,
     RESUME,
+    Array,
     Commit,
     Series,
     checksum,
@@ -180,6 +181,13 @@ class RunWriter:
                 f"{self._path}: expected a path such as 'alignment/f1' that meets no other, found '{name}'"
                 f"{f', which meets {taken[0]!r}' if taken else ''}; choose another name"
             )
+
+    def earlier(self, name: str) -> Array:
+        """The rows that the run to resume has of a series, before anything is appended; of a new run or series none."""
+        if self._source is None or not self._rows.get(name):
+            return np.empty(0)
+        with opened(self._source) as file:
+            return np.asarray(file[name][: self._rows[name]])
 
     def append(self, name: str, row: ArrayLike) -> None:
         """Write the next row; it counts from the next commit on.
