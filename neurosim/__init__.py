@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neurosim.gates import ExternalGate as ExternalGate
     from neurosim.gates import FirstBinGate as FirstBinGate
     from neurosim.gates import Gate as Gate
+    from neurosim.gates import ReLU as ReLU
     from neurosim.gates import SignGate as SignGate
     from neurosim.initializers import HalfNormal as HalfNormal
     from neurosim.initializers import He as He
@@ -57,7 +58,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Circuit": "circuit",
     **dict.fromkeys(["AvgPool", "Connectivity", "Conv2d", "Dense", "Local2d"], "connectivity"),
-    **dict.fromkeys(["ExternalGate", "FirstBinGate", "Gate", "SignGate"], "gates"),
+    **dict.fromkeys(["ExternalGate", "FirstBinGate", "Gate", "ReLU", "SignGate"], "gates"),
     **dict.fromkeys(["HalfNormal", "He", "Initializer", "OnOff", "Zeros"], "initializers"),
     **dict.fromkeys(["SGD", "Adam", "Optimizer"], "optimizers"),
     **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),
