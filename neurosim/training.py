@@ -256,9 +256,11 @@ class _Totals:
 def _refuse_misfit(circuit: Any, dataset: Dataset) -> None:
     expected = tuple(circuit.inputs)
     if dataset.image_shape != expected:
+        flat = len(expected) == 1 and math.prod(dataset.image_shape) == expected[0]
+        remedy = "give it dataset.flattened()" if flat else "build the circuit for these images"
         raise DataError(
             f"dataset '{dataset.name}': expected images of {expected}, the circuit's inputs, found "
-            f"{dataset.image_shape}; build the circuit for these images or choose another dataset"
+            f"{dataset.image_shape}; {remedy} or choose another dataset"
         )
     classes = circuit.readout.classes
     highest = max(int(split.labels.max()) for split in (dataset.train, dataset.test))
