@@ -27,13 +27,18 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-@frozen
+@frozen(repr=False)
 class TrainingResult:
     """What a run came to: its rows, a resumed run's earlier ones included, and why it ended."""
 
     epochs: tuple[EpochRow, ...]
     checkpoints: tuple[CheckpointRow, ...]
     reason: str
+
+    def __repr__(self) -> str:
+        last = f", the last of them: {self.epochs[-1]}" if self.epochs else ""
+        rows = f"{len(self.epochs)} epochs, {len(self.checkpoints)} checkpoints"
+        return f"<TrainingResult: {self.reason}; {rows}{last}>"
 
     @property
     def table(self) -> DataFrame:

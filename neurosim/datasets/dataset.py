@@ -47,8 +47,8 @@ class Split:
         if self.images.dtype != torch.uint8 or len(shape) not in (2, 4) or 0 in shape:
             raise DataError(
                 "images: expected uint8 (N, channels, height, width) or (N, features), no axis empty, found "
-                f"{_describe(self.images)}; keep pixels as 0..255 in one array for each split, with at least one image, or "
-                "let Dataset.from_arrays convert them"
+                f"{_describe(self.images)}; keep pixels as 0..255 in one array a split, with at least one image, "
+                "or let Dataset.from_arrays convert them"
             )
         self._check_labels("labels", self.labels)
         if self.coarse_labels is not None:

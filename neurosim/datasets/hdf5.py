@@ -2,7 +2,8 @@
 
 Attributes `format = "neurosim-dataset"`, `version = 1`, `name`, `class_names`, `source`; datasets `train/images` and
 `test/images`, uint8 `(N, channels, height, width)` or `(N, features)`, `train/labels` and `test/labels`, integers
-`(N,)`. Optional, all three together: attribute `coarse_class_names`, datasets `train/coarse_labels` and `test/coarse_labels`.
+`(N,)`. Optional, all three together: attribute `coarse_class_names`, datasets `train/coarse_labels` and
+`test/coarse_labels`.
 """
 
 from __future__ import annotations
