@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from neurosim.readout import Gray as Gray
     from neurosim.readout import Hierarchical as Hierarchical
     from neurosim.readout import OneHot as OneHot
+    from neurosim.readout import Readout as Readout
     from neurosim.relaxation import NoiseRelaxation as NoiseRelaxation
     from neurosim.relaxation import Relaxation as Relaxation
     from neurosim.rules import BP as BP
@@ -62,7 +63,7 @@ _HOME = {
     **dict.fromkeys(["HalfNormal", "He", "Initializer", "OnOff", "Zeros"], "initializers"),
     **dict.fromkeys(["SGD", "Adam", "Optimizer"], "optimizers"),
     **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),
-    **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot"], "readout"),
+    **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot", "Readout"], "readout"),
     **dict.fromkeys(["NoiseRelaxation", "Relaxation"], "relaxation"),
     **dict.fromkeys(["BP", "DFA", "FA", "GEVB", "Kickback", "LocalError"], "rules"),
     **dict.fromkeys(["NodePerturbation", "SignSymmetric", "ThreeFactorHebbian"], "rules"),
