@@ -47,6 +47,8 @@ def test_swap_rules_shows_that_hidden_layers_learn(tmp_path):
     assert set(errors) == {"GEVB", "BP", "frozen hidden layers"}
     assert errors["GEVB"] < 10 and errors["BP"] < 10
     assert errors["frozen hidden layers"] > errors["GEVB"] + 20
+    halfway, end = map(int, re.search(r"control's second half: from (\d+)% to (\d+)%", printed).groups())
+    assert end < 70 and abs(halfway - end) <= 5, "the control's readout must have been trained to its end"
     assert (tmp_path / "swap_rules.png").stat().st_size > 10_000
 
 
