@@ -15,8 +15,9 @@ def digits_fc(
     sign: Sign = "nonnegative",
     rule: PlasticityRule | None = None,
     widths: Sequence[int] = (256, 128),
+    conventional: bool = False,
     readout: Readout | None = None,
     gate: Gate | None = None,
 ) -> Circuit:
     """Digits (8x8), fully connected: 256, 128 vector units."""
-    return network((1, 8, 8), [], widths, sign=sign, rule=rule, readout=readout, gate=gate)
+    return network((1, 8, 8), [], widths, sign=sign, rule=rule, conventional=conventional, readout=readout, gate=gate)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from neurosim.gates import ExternalGate as ExternalGate
     from neurosim.gates import FirstBinGate as FirstBinGate
     from neurosim.gates import Gate as Gate
+    from neurosim.gates import ReLU as ReLU
     from neurosim.gates import SignGate as SignGate
     from neurosim.initializers import HalfNormal as HalfNormal
     from neurosim.initializers import He as He
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from neurosim.readout import Gray as Gray
     from neurosim.readout import Hierarchical as Hierarchical
     from neurosim.readout import OneHot as OneHot
+    from neurosim.readout import Readout as Readout
     from neurosim.relaxation import NoiseRelaxation as NoiseRelaxation
     from neurosim.relaxation import Relaxation as Relaxation
     from neurosim.rules import BP as BP
@@ -57,11 +59,11 @@ __version__ = "0.1.0"
 _HOME = {
     "Circuit": "circuit",
     **dict.fromkeys(["AvgPool", "Connectivity", "Conv2d", "Dense", "Local2d"], "connectivity"),
-    **dict.fromkeys(["ExternalGate", "FirstBinGate", "Gate", "SignGate"], "gates"),
+    **dict.fromkeys(["ExternalGate", "FirstBinGate", "Gate", "ReLU", "SignGate"], "gates"),
     **dict.fromkeys(["HalfNormal", "He", "Initializer", "OnOff", "Zeros"], "initializers"),
     **dict.fromkeys(["SGD", "Adam", "Optimizer"], "optimizers"),
     **dict.fromkeys(["CreditForm", "PlasticityRule"], "plasticity"),
-    **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot"], "readout"),
+    **dict.fromkeys(["Binary", "CodeTable", "ErrorCorrecting", "Gray", "Hierarchical", "OneHot", "Readout"], "readout"),
     **dict.fromkeys(["NoiseRelaxation", "Relaxation"], "relaxation"),
     **dict.fromkeys(["BP", "DFA", "FA", "GEVB", "Kickback", "LocalError"], "rules"),
     **dict.fromkeys(["NodePerturbation", "SignSymmetric", "ThreeFactorHebbian"], "rules"),

@@ -39,6 +39,7 @@ def refuse_gate(circuit: Circuit, population: Population, gate: Gate) -> None:
     """Raise where a gate cannot serve a population, or cannot hear what it listens to."""
     populations, source = circuit.populations, gate.listens_to
     with at(f"population '{population.name}'"):
+        gate.check_components(circuit.K)
         if source is None:
             gate.check(population.shape[0])
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
 from attrs import define, field, frozen
@@ -18,7 +19,7 @@ from neurosim.synapses import Synapses
 Value = TypeVar("Value")
 
 
-@frozen(eq=False)
+@frozen(eq=False, repr=False)
 class Presentation:
     """One batch, as the rules see it.
 
@@ -70,7 +71,7 @@ class Presentation:
         return signal.unsqueeze(1) * self.error.view(*self.error.shape[:2], *[1] * len(units))
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Pathways:
     """Signals that travel back from the output, computed only as deep as asked for and shared by all who ask.
 
@@ -134,12 +135,12 @@ class Pathways:
         return feedback.effective(weight, constants)
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class CreditContext:
     """What a rule may look at when it answers which credit reaches the units of one population.
 
     Attributes:
-        population: name of the postsynaptic population.
+        population: name of the postsynaptic population, a text; :attr:`units` is its shape.
         rule: the rule that asks.
     """
 
@@ -149,6 +150,23 @@ class CreditContext:
     _shared: dict[PlasticityRule, Any]
     _together: tuple[str, ...]
     forward_weights: ClassVar[Feedback] = ForwardWeights()
+
+    def __repr__(self) -> str:
+        return f"<CreditContext of {self.rule} at '{self.population}', units {self.units}>"
+
+    def __getattr__(self, name: str) -> Any:
+        seen = [each for each in dir(type(self)) if not each.startswith("_")]
+        near = get_close_matches(name, seen, n=1)
+        meant = f"did you mean '{near[0]}'? There is" if near else "there is"
+        raise AttributeError(f"a CreditContext has no '{name}'; {meant}: {', '.join(seen)}", name=name, obj=self)
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """The population's shape, ``(n,)`` or ``(channels, height, width)``.
+
+        A constant credit per unit is ``constant.expand(len(context.error), *context.units)``.
+        """
+        return self._pathways.seen.circuit.populations[self.population].shape
 
     @property
     def error(self) -> Tensor:
@@ -184,6 +202,11 @@ class CreditContext:
         return self._kept("pre_activation", self._pathways.seen.activity.pre_activations)
 
     def _kept(self, need: str, table: Mapping[str, Tensor]) -> Tensor:
+        if need not in self.rule.needs:  # it may be there for others, or in a probe, and not when the rule learns
+            raise SimulationError(
+                f"{self.rule} looks at context.{need} at '{self.population}' without declaring it; write "
+                f'needs = frozenset({{"{need}"}}) in the class, and Signal.POSTSYNAPTIC in uses'
+            )
         if self.population not in table:
             raise SimulationError(
                 f"the {need} of '{self.population}' was not kept for {self.rule}: a rule lists what its credit looks "
@@ -258,7 +281,7 @@ class CreditContext:
         return value
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Credits:
     """The credit of every population by every rule, each computed once in a step."""
 

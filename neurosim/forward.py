@@ -9,6 +9,7 @@ from torch import Tensor
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.connectivity.base import empty_in_order_of
+from neurosim.errors import UnknownNameError
 from neurosim.gates import Gate
 from neurosim.synapses import Synapses
 from neurosim.tensors import CircuitTensors
@@ -50,9 +51,9 @@ class Perturbation:
         )
 
 
-@define
+@define(repr=False)
 class Activity:
-    """What a forward pass left behind.
+    """What a forward pass left behind; ``activity["f1"]`` is short for ``activity.activations["f1"]``.
 
     Attributes:
         output: ``(batch, K, *output units)``.
@@ -65,6 +66,17 @@ class Activity:
     activations: dict[str, Tensor] = field(factory=dict)
     gates: dict[str, Tensor] = field(factory=dict)
     pre_activations: dict[str, Tensor] = field(factory=dict)
+
+    def __getitem__(self, population: str) -> Tensor:
+        """``a`` of a population, as far as it was kept; unknown names list those kept."""
+        if population not in tuple(self.activations):
+            raise UnknownNameError("population whose activation was kept", population, self.activations)
+        return self.activations[population]
+
+    def __repr__(self) -> str:
+        tables = {"a": self.activations, "G": self.gates, "h": self.pre_activations}
+        rows = [f"  {name} of {p}: {_brief(t)}" for name, table in tables.items() for p, t in table.items()]
+        return "\n".join([f"<Activity: output {_brief(self.output)}, {len(rows)} tensors kept>", *rows])
 
     @classmethod
     def joined(cls, parts: Iterable[Activity], batch: int) -> Activity:
@@ -178,6 +190,10 @@ class ForwardPass:
         if bias is not None:
             h = h.add_(bias.reshape(*bias.shape, *[1] * (h.ndim - 1 - bias.ndim)))
         return h
+
+
+def _brief(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def _room(part: Tensor, batch: int) -> Tensor:

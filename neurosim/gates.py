@@ -24,8 +24,9 @@ _LARGE = 2**18
 
 
 class Gate(Description):
-    """Which units are active. A subclass draws its constant tensors once and then turns ``h`` into ``G``.
+    """Which units are active. A subclass turns ``h`` into ``G`` in :meth:`open`, with constants drawn by :meth:`draw`.
 
+    ``G`` is a new tensor and piecewise constant in ``h``: the engine takes the derivative of ``G(h) h`` to be ``G``.
     A gate that looks at something else than ``h`` names it in :attr:`listens_to`; it alone is given ``source`` and
     ``context``, so that other gates may leave these arguments away.
     """
@@ -43,10 +44,15 @@ class Gate(Description):
     def check(self, channels: int, source: tuple[int, ...] | None = None) -> None:
         """Raise a :class:`CircuitError` when the gate cannot serve ``channels`` units or channels, or its source."""
 
+    def check_components(self, components: int) -> None:
+        """Raise a :class:`CircuitError` when the gate cannot serve units of K = ``components`` components."""
+
     def draw(
         self, components: int, channels: int, generator: torch.Generator, source: tuple[int, ...] | None = None
     ) -> dict[str, Tensor]:
         """The gate's constants by name, float64 on the cpu; the simulator owns, converts and saves them.
+
+        By default there are none.
 
         Args:
             components: K.
@@ -54,7 +60,7 @@ class Gate(Description):
             generator: the population's own stream.
             source: shape of the population that the gate listens to.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define draw(components, channels, generator)")
+        return {}
 
     def open(
         self,
@@ -186,6 +192,41 @@ class FirstBinGate(Gate):
     ) -> Float[Tensor, " batch *units"]:
         t1 = constants["t1"]
         return (h[:, 0] * t1.reshape(-1, *[1] * (h.ndim - 3)) >= 0).to(h.dtype)
+
+
+@frozen
+class ReLU(Gate):
+    """``G(h) = 1 where h >= 0`` (tie included), else 0: the rectified linear unit of a standard network.
+
+    For scalar units (K = 1), where :class:`SignGate` makes every other unit an inverted rectifier, open below 0.
+    Nothing is drawn, and units are not paired: their number may be odd, and as the two of an ON/OFF pair would not open
+    together, :class:`~neurosim.initializers.He` is the initializer to take. ``h`` of a vector unit has no one sign to
+    go by, and a gate for each component would not be the one ``G`` per unit that Eqs. 7 to 9 rest on.
+
+    Raises:
+        CircuitError: vector units (K > 1).
+
+    Example:
+        >>> ReLU().open({}, torch.tensor([[[-2.0, 0.0, 3.0]]]))
+        tensor([[0., 1., 1.]])
+    """
+
+    causal: ClassVar[bool] = True  # there is but one bin
+
+    def check_components(self, components: int) -> None:
+        if components > 1:
+            raise CircuitError(
+                f"ReLU is for scalar units: a unit of K = {components} components has one gate value for all of them, "
+                f"and h has no one sign; use SignGate(), or K=1"
+            )
+
+    def open(
+        self,
+        constants: dict[str, Tensor],
+        h: Float[Tensor, "batch K *units"],
+        context: Float[Tensor, " batch *source"] | None = None,
+    ) -> Float[Tensor, " batch *units"]:
+        return (h[:, 0] >= 0).to(h.dtype)
 
 
 def _rows_of_numbers(value: Any) -> tuple[tuple[float, ...], ...] | None:

@@ -11,8 +11,10 @@ from torch import Tensor
 
 from neurosim.circuit import Circuit
 from neurosim.circuit_checks import at
+from neurosim.connectivity import Shape
 from neurosim.errors import CircuitError
 from neurosim.feedback import Feedback
+from neurosim.gates import Gate
 from neurosim.initializers import Site
 from neurosim.plasticity import PlasticityRule, rules_by_population
 from neurosim.populations import Population, SynapseGroup
@@ -50,8 +52,42 @@ def draw_gates(circuit: Circuit, seed: int) -> dict[str, Tensor]:
             heard = gate.listens_to
             source = () if heard is None else (circuit.populations[heard].shape,)
             constants = gate.draw(circuit.K, population.shape[0], stream(seed, "gate", name), *source)
+            if not type(gate).__module__.startswith("neurosim."):
+                _refuse_broken_gate(gate, constants, (circuit.K, *population.shape), name, source)
             drawn |= {f"{name}/{key}": tensor for key, tensor in constants.items()}
     return drawn
+
+
+def _refuse_broken_gate(
+    gate: Gate, constants: dict[str, Tensor], shape: Shape, name: str, source: tuple[Shape, ...]
+) -> None:
+    """Open another package's gate once, for two examples, so that a wrong ``G`` shows before there is a step to slow.
+
+    Raises:
+        CircuitError: a ``G`` of another shape or dtype, one that is (part of) ``h``, or an ``h`` that was written to.
+    """
+
+    def ones(*extents: int) -> Tensor:
+        return torch.ones(extents, dtype=torch.float64, device="cpu")
+
+    where, h = f"population '{name}': {gate}.open(constants, h)", ones(2, *shape)
+    before = h._version
+    try:
+        opened = gate.open(constants, h, *(ones(2, *heard) for heard in source))
+    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+        raise CircuitError(f"{where} failed for h of the shape {(2, *shape)}, (batch, K, *units): {error!r}") from error
+    wanted = (2, *shape[1:])
+    if not isinstance(opened, Tensor) or tuple(opened.shape) != wanted or opened.dtype != h.dtype:
+        found = f"{tuple(opened.shape)} of {opened.dtype}" if isinstance(opened, Tensor) else repr(opened)
+        raise CircuitError(
+            f"{where} must give G, one number per unit, {wanted} of {h.dtype} for h {(2, *shape)}, (batch, K, *units); "
+            f"got {found}"
+        )
+    if h._version != before or opened.untyped_storage()._cdata == h.untyped_storage()._cdata:
+        raise CircuitError(
+            f"{where} must leave h as it is and give a new tensor G, piecewise constant in h, but it "
+            f"{'changed h' if h._version != before else 'gave h itself, or a view of it'}; the engine makes a = G(h) h"
+        )
 
 
 def draw_feedback(circuit: Circuit, seed: int) -> dict[str, Tensor]:

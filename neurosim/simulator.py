@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 import torch
 from attrs import evolve
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from neurosim.circuit import Circuit
@@ -25,6 +25,7 @@ from neurosim.presented import codewords_for, images_as, usable_device
 from neurosim.readout import codewords_of
 from neurosim.relaxation import spread
 from neurosim.schedule import schedule
+from neurosim.score import Score
 from neurosim.state import check, collect, restore
 from neurosim.step import Step, Updates, Watch, bias_name, everything, needed
 from neurosim.streams import stream
@@ -132,7 +133,8 @@ class Simulator:
         """Present ``images`` and let activity run to the output.
 
         Args:
-            images: ``(batch, *inputs)``; uint8 images are scaled to [-1, 1] as ``(x / 255 - 0.5) / 0.5``.
+            images: ``(batch, *inputs)``; uint8 images are scaled to [-1, 1] as ``(x / 255 - 0.5) / 0.5``,
+                floating point numbers are taken as they are, NaN included, which shows where a loss is read.
             keep: populations whose activations, gates and pre-activations are kept; ``"all"`` for all.
 
         Raises:
@@ -146,11 +148,11 @@ class Simulator:
         return self.circuit.readout.decode(self.forward(images).output.flatten(1), self._codewords)
 
     @torch.no_grad()
-    def score(self, images: Tensor, labels: Tensor) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
-        """Sum of the losses and number of mistakes, two 0-d tensors on the device."""
+    def score(self, images: Tensor, labels: Tensor) -> Score:
+        """Sum of the losses and number of mistakes, two 0-d tensors on the device, with their means as numbers."""
         output = self.forward(images).output.flatten(1)
         losses = self.circuit.readout.losses_of(output, codewords_for(labels, len(output), self._codewords))
-        return losses.sum(), self._mistakes(output, labels)
+        return Score(losses.sum(), self._mistakes(output, labels), len(output))
 
     @torch.no_grad()
     def bit_errors(self, images: Tensor, labels: Tensor) -> Int[Tensor, " length"]:
@@ -162,6 +164,9 @@ class Simulator:
     def learn(self, images: Tensor, labels: Tensor, watch: Watch | None = None) -> Step:
         """Present a batch, update every learning group and bias, relax untied weights where it is time, and enforce the
         sign constraints, in this order.
+
+        No value is read, so that nothing waits for the device: a simulator that has diverged goes on. A loop of one's
+        own finds out where it reads ``step.mean_loss``; a :class:`~neurosim.training.Trainer` does after every epoch.
 
         Args:
             images: as in :meth:`forward`.

@@ -15,6 +15,7 @@ from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.forward import Activity, Keep
 from neurosim.plasticity import NEEDS, PlasticityRule, Signal, rules_by_population
 from neurosim.populations import Population
+from neurosim.score import finite_loss, not_finite
 from neurosim.synapses import Synapses, project_on_components
 
 
@@ -44,8 +45,27 @@ class Step:
     _applied: bool = False
 
     def __repr__(self) -> str:
-        kinds = f"{len(self.updates)} updates"
-        return f"<Step: loss {float(self.loss):.4g}, {int(self.mistakes)} of {len(self.output)} mistaken, {kinds}>"
+        loss, mistakes = float(self.loss), f"{int(self.mistakes)} of {len(self.output)} mistaken"
+        return f"<Step: loss {loss:.4g}, {mistakes}, {len(self.updates)} updates{not_finite(loss)}>"
+
+    @property
+    def mean_loss(self) -> float:
+        """``loss`` as a number, read from the device.
+
+        Raises:
+            SimulationError: it is not finite.
+        """
+        return finite_loss(self.loss)
+
+    @property
+    def error_rate(self) -> float:
+        """Share of the batch that was decoded wrongly, read from the device.
+
+        Raises:
+            SimulationError: the loss is not finite, so that the decoded classes mean nothing.
+        """
+        finite_loss(self.loss)
+        return int(self.mistakes) / len(self.output)
 
     def release(self) -> None:
         """Let go of everything that was kept for the updates; the weights have changed since."""

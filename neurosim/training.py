@@ -27,13 +27,18 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-@frozen
+@frozen(repr=False)
 class TrainingResult:
     """What a run came to: its rows, a resumed run's earlier ones included, and why it ended."""
 
     epochs: tuple[EpochRow, ...]
     checkpoints: tuple[CheckpointRow, ...]
     reason: str
+
+    def __repr__(self) -> str:
+        last = f", the last of them: {self.epochs[-1]}" if self.epochs else ""
+        rows = f"{len(self.epochs)} epochs, {len(self.checkpoints)} checkpoints"
+        return f"<TrainingResult: {self.reason}; {rows}{last}>"
 
     @property
     def table(self) -> DataFrame:
@@ -257,9 +262,11 @@ def refuse_misfit(circuit: Any, dataset: Dataset) -> None:
     """Raise a :class:`DataError` where a circuit cannot take a dataset's images or tell its classes."""
     expected = tuple(circuit.inputs)
     if dataset.image_shape != expected:
+        flat = len(expected) == 1 and math.prod(dataset.image_shape) == expected[0]
+        remedy = "give it dataset.flattened()" if flat else "build the circuit for these images"
         raise DataError(
             f"dataset '{dataset.name}': expected images of {expected}, the circuit's inputs, found "
-            f"{dataset.image_shape}; build the circuit for these images or choose another dataset"
+            f"{dataset.image_shape}; {remedy} or choose another dataset"
         )
     classes = circuit.readout.classes
     highest = max(int(split.labels.max()) for split in (dataset.train, dataset.test))

@@ -23,6 +23,7 @@ from neurosim import (
     Local2d,
     OneHot,
     OnOff,
+    ReLU,
     SignGate,
     Zeros,
 )
@@ -48,7 +49,8 @@ def random_circuit(random: Random) -> Circuit:
         bias_rule = random.choice([None, BP(), "shared"]) if bias is not None else "shared"
         shape = (random.choice([2, 4]), ...) if kind == "space" else random.choice([2, 6])
         heard = random.choice([p.name for p in c.populations.values() if p.scalar])
-        gate = random.choice([SignGate(), FirstBinGate(), ExternalGate(heard, random.choice([0.0, 0.5])), None])
+        gates = [SignGate(), FirstBinGate(), ExternalGate(heard, random.choice([0.0, 0.5])), None]
+        gate = random.choice([*gates, ReLU()] if c.K == 1 else gates)
         c.population(f"p{number}", shape, gate=gate, bias=bias, bias_rule=bias_rule)
         _drive(c, f"p{number}", random, images if kind == "space" else None)
     _drive(c, "output", random, None)

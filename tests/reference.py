@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from neurosim import AvgPool, Conv2d, Dense, Local2d, Simulator
+from neurosim import AvgPool, Conv2d, Dense, Local2d, ReLU, Simulator
 from neurosim.images import to_unit_range
 
 
@@ -87,6 +87,8 @@ class Reference:
         """Which units of a population are open, ``(batch, *units)`` or, with positions alike, ``(batch, n, 1, 1)``."""
         constants = {key.split("/")[1]: t for key, t in self.gates.items() if key.startswith(f"{name}/")}
         space = [1] * (h.ndim - 3)
+        if isinstance(self.circuit.populations[name].gate, ReLU):
+            return h[:, 0] >= 0
         if "t" in constants:  # SignGate
             return (constants["t"].view(*constants["t"].shape, *space) * h).sum(1) >= 0
         if "t1" in constants:  # FirstBinGate

@@ -189,7 +189,7 @@ def test_widths_are_options(name: str, options: dict, expected: dict) -> None:
 
 
 @pytest.mark.parametrize("sign", ["nonnegative", "mixed"])
-@pytest.mark.parametrize("name", [name for name in TABLES if name != "digits-fc"])
+@pytest.mark.parametrize("name", TABLES)
 def test_conventional_networks_have_the_same_architecture(name: str, sign: str) -> None:
     """K = 1 and ten outputs; only the locally connected CIFAR-10 network is wider, as Table 4 has it."""
     c = load(name, sign=sign, conventional=True)

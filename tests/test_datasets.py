@@ -32,7 +32,7 @@ def make_dataset(name: str = "toy", **changes: Any) -> Dataset:
     ("images", "labels", "message"),
     [
         (torch.zeros(2, 1, 2, 2), torch.zeros(2, dtype=torch.int64), r"images: expected uint8 .* found float32 \(2, 1"),
-        (torch.zeros(2, 4, dtype=torch.uint8), torch.arange(2), r"images: expected uint8 \(N, channels.* \(2, 4\)"),
+        (torch.zeros(2, 4, 4, dtype=torch.uint8), torch.arange(2), r"images: expected uint8 \(N, chan.* \(2, 4, 4\)"),
         (torch.zeros(0, 1, 2, 2, dtype=torch.uint8), torch.arange(0), "with at least one image"),
         (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(2), r"labels: expected int64 \(N,\), found float32"),
         (torch.zeros(2, 1, 2, 2, dtype=torch.uint8), torch.zeros(2, 1).long(), r"labels: .* found int64 \(2, 1\)"),

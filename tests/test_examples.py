@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -11,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from neurosim import Hierarchical, cli
+from neurosim import DFA, GEVB, Hierarchical, Simulator, Trainer, cli
 from neurosim.circuits import load
 from neurosim.cli.compare import read_table
 from neurosim.comparison.setting import applied
 from neurosim.comparison.setting_words import settings_from
-from neurosim.datasets import coarse_classes
+from neurosim.datasets import coarse_classes, load_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -47,6 +48,8 @@ def test_swap_rules_shows_that_hidden_layers_learn(tmp_path):
     assert set(errors) == {"GEVB", "BP", "frozen hidden layers"}
     assert errors["GEVB"] < 10 and errors["BP"] < 10
     assert errors["frozen hidden layers"] > errors["GEVB"] + 20
+    halfway, end = map(int, re.search(r"control's second half: from (\d+)% to (\d+)%", printed).groups())
+    assert end < 70 and abs(halfway - end) <= 5, "the control's readout must have been trained to its end"
     assert (tmp_path / "swap_rules.png").stat().st_size > 10_000
 
 
@@ -113,10 +116,42 @@ def test_width_theory(tmp_path):
 
 
 def test_readme_example(tmp_path):
+    """Its blocks one after the other, with what those before them made, but for the one that reads a run of MNIST"""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    code = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)
-    printed = run(tmp_path, "-c", code)
-    assert float(re.search(r"test error ([0-9.]+)%", printed).group(1)) < 15
+    first = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)
+    assert len([line for line in first.splitlines() if line.strip()]) <= 15
+    blocks = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "runs/mnist-fc" not in code]
+    assert blocks[0] == first and len(blocks) == 5
+    printed = run(tmp_path, "-c", "\n".join(blocks))
+    assert float(re.search(r"test error ([0-9.]+)%, loss 0", printed).group(1)) < 15
+    assert "torch.Size([29, 128]) torch.Size([10, 128, 1, 8, 8])" in printed  # of the short last batch
+    assert "<Activity: output (360, 10, 1) float32" in printed and "conv        (16, 8, 8)  ReLU()" in printed
+    errors = {m[0].strip(): float(m[1]) for m in re.findall(r"^(.{18})  test error ([0-9.]+)%$", printed, re.M)}
+    assert len(errors) == 4 and max(error for name, error in errors.items() if "DFA" not in name) < 8
+    assert errors["DFA, scalar units"] < 35  # chance is 90 %
+    assert "Dataset('arrays', 400 train + 100 test images of (64,), 10 classes, cpu)" in printed
+
+
+def test_what_the_readme_says_of_dfa_in_vector_networks():
+    """With nonnegative feedback it is GEVB, error for error; with feedback of both signs it learns worse."""
+    digits, vector = load_dataset("digits"), load("digits-fc")
+    errors = {}
+    for name, rule in (("gevb", GEVB()), ("positive", DFA(limits=(0, 1))), ("both signs", DFA())):
+        trainer = Trainer(Simulator(vector.with_rules(rule), seed=0), digits, epochs=10, batch_size=64)
+        errors[name] = trainer.run().epochs[-1].test_error
+    assert abs(errors["positive"] - errors["gevb"]) < 0.01 and errors["both signs"] > errors["gevb"] + 0.05
+
+
+def test_first_steps(tmp_path):
+    """The notebook's cells in their order, without a server; it is kept without outputs."""
+    notebook = json.loads((ROOT / "examples" / "first_steps.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)
+    code = "\n".join("".join(cell["source"]) for cell in cells)
+    printed = run(tmp_path, "-c", f"import matplotlib\nmatplotlib.use('Agg')\n{code}\nprint(before, result)")
+    assert "f1          (128,)     SignGate()" in printed
+    assert float(re.search(r"test_error=([0-9.]+)", printed).group(1)) < 0.1  # chance is 0.9
+    assert (tmp_path / "first_steps.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text(encoding="utf-8")))

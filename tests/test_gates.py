@@ -114,10 +114,7 @@ def test_an_odd_number_cannot_be_paired(shape, units: int, use: int) -> None:
 
 @frozen
 class FirstComponentGate(Gate):
-    """A stranger's gate, without constants."""
-
-    def draw(self, components: int, channels: int, generator: torch.Generator) -> dict[str, Tensor]:
-        return {}
+    """A stranger's gate, without constants: it says nothing but when it is open."""
 
     def open(self, constants: dict[str, Tensor], h: Tensor) -> Tensor:
         return (h[:, 0] > 0).to(h.dtype)
@@ -135,8 +132,36 @@ def test_a_strangers_gate_runs() -> None:
     assert torch.equal(activity.activations["f1"], h * gate.unsqueeze(1))
 
 
+@frozen
+class _Broken(Gate):
+    """A stranger's gate that gives what an expression of its ``h`` and ``torch`` makes."""
+
+    opened: str
+
+    def open(self, constants: dict[str, Tensor], h: Tensor) -> Tensor:
+        return eval(self.opened)
+
+
+@pytest.mark.parametrize(
+    ("opened", "text"),
+    [
+        ("h", r"must give G, one number per unit, \(2, 6\) of torch.float64 for h \(2, 4, 6\), .*; got \(2, 4, 6\) of"),
+        ("h[:, 0] > 0", r"must give G, .* of torch.float64 .*; got \(2, 6\) of torch.bool"),
+        ("h[:, 0]", r"must leave h as it is and give a new tensor G, .* but it gave h itself, or a view of it"),
+        ("h.clamp_(0, 1)[:, 0].clone()", r"must leave h as it is and give a new tensor G, .* but it changed h"),
+        ("None", r"must give G, .*; got None"),
+        ("h @ h", r"failed for h of the shape \(2, 4, 6\), \(batch, K, \*units\): RuntimeError"),
+    ],
+)
+def test_what_is_no_gate_is_refused_before_the_first_step(opened: str, text: str) -> None:
+    c = Circuit((4,), OneHot(4))
+    c.population("f1", 6, gate=_Broken(opened))
+    c.connect("input", "f1", Dense())
+    c.connect("f1", "output", Dense())
+    with pytest.raises(CircuitError, match=rf"population 'f1': _Broken\(.*\)\.open\(constants, h\) {text}"):
+        Simulator(c)
+
+
 def test_what_a_subclass_must_define_is_said() -> None:
-    with pytest.raises(NotImplementedError, match=r"Gate must define draw\("):
-        Gate().draw(1, 2, stream(0))
     with pytest.raises(NotImplementedError, match=r"Gate must define open\("):
         Gate().open({}, torch.zeros(1, 1, 2, device="cpu"))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import Any
 
 import torch
 from attrs import evolve, field, frozen
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from neurosim.datasets.arrays import arrays_of, flat
 from neurosim.errors import DataError
 
-Batch = tuple[UInt8[Tensor, "batch channels height width"], Int64[Tensor, " batch"]]
+Batch = tuple[UInt8[Tensor, " batch *shape"], Int64[Tensor, " batch"]]
 
 FINGERPRINT_IMAGES = 4096  # images of a split that enter the fingerprint; labels enter it all
 
@@ -23,7 +25,7 @@ class Split:
     """Images and their labels, example by example.
 
     Args:
-        images: uint8 `(N, channels, height, width)`, 0 to 255.
+        images: uint8 `(N, channels, height, width)` or, without space, `(N, features)`, 0 to 255.
         labels: int64 `(N,)`, the class of each image.
         coarse_labels: int64 `(N,)`, superclasses (CIFAR-100), or None.
 
@@ -36,16 +38,17 @@ class Split:
         (5, Split(5 images of (1, 2, 2), cpu))
     """
 
-    images: UInt8[Tensor, "n channels height width"]
+    images: UInt8[Tensor, " n *shape"]
     labels: Int64[Tensor, " n"]
     coarse_labels: Int64[Tensor, " n"] | None = None
 
     def __attrs_post_init__(self) -> None:
         shape = tuple(self.images.shape)
-        if self.images.dtype != torch.uint8 or len(shape) != 4 or 0 in shape:
+        if self.images.dtype != torch.uint8 or len(shape) not in (2, 4) or 0 in shape:
             raise DataError(
-                f"images: expected uint8 (N, channels, height, width), no axis empty, found {_describe(self.images)}; "
-                "keep pixels as 0..255 in one array for each split, with at least one image"
+                "images: expected uint8 (N, channels, height, width) or (N, features), no axis empty, found "
+                f"{_describe(self.images)}; keep pixels as 0..255 in one array a split, with at least one image, "
+                "or let Dataset.from_arrays convert them"
             )
         self._check_labels("labels", self.labels)
         if self.coarse_labels is not None:
@@ -145,6 +148,51 @@ class Dataset:
             if split.coarse_labels is not None:
                 _check_range(f"{where} coarse labels", split.coarse_labels, self.coarse_class_names)
 
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Any,
+        labels: Any,
+        test_images: Any = None,
+        test_labels: Any = None,
+        *,
+        name: str = "arrays",
+        class_names: Iterable[str] | None = None,
+        source: str = "arrays given in Python",
+        scale: tuple[float, float] | None = None,
+        test_fraction: float | None = None,
+        seed: int = 0,
+    ) -> Dataset:
+        """A dataset of numpy arrays, torch tensors or nested lists.
+
+        Args:
+            images: `(N, height, width)`, `(N, channels, height, width)` or `(N, features)`.
+            labels: integers `(N,)`, classes from 0.
+            test_images, test_labels: the test split, unless `test_fraction` draws it from `images`.
+            name: run files quote it.
+            class_names: the meaning of labels 0, 1, ...; by default their numbers.
+            source: where the images come from, in words.
+            scale: `(low, high)` of images that are not uint8: a circuit sees them as -1 and 1, and what is between
+                linearly, rounded to the 256 levels of uint8. One scale serves all features; standardize and clip
+                features of different ranges first.
+            test_fraction: share of the images, chosen at random by `seed`, that are kept for testing.
+            seed: of that choice.
+
+        Raises:
+            DataError: a shape or type that is none of these, NaN, numbers outside `scale`, no `scale` where one is
+                needed, lengths that differ, or not exactly one way to a test split.
+
+        Example:
+            >>> import numpy
+            >>> heights = numpy.linspace(0.0, 1.0, 30).reshape(10, 3)
+            >>> Dataset.from_arrays(heights, numpy.arange(10) % 2, scale=(0, 1), test_fraction=0.2, name="heights")
+            Dataset('heights', 8 train + 2 test images of (3,), 2 classes, cpu)
+        """
+        parts = arrays_of(images, labels, test_images, test_labels, scale, test_fraction, seed)
+        train = Split(parts.train_images, parts.train_labels)
+        test = Split(parts.test_images, parts.test_labels)
+        return cls(name, parts.class_names if class_names is None else class_names, source, train, test)
+
     def __repr__(self) -> str:
         return (
             f"Dataset({self.name!r}, {len(self.train)} train + {len(self.test)} test images of {self.image_shape}, "
@@ -152,10 +200,9 @@ class Dataset:
         )
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """`(channels, height, width)`."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+    def image_shape(self) -> tuple[int, ...]:
+        """`(channels, height, width)` or `(features,)`."""
+        return tuple(self.train.images.shape[1:])
 
     @property
     def classes(self) -> int:
@@ -185,6 +232,17 @@ class Dataset:
     def to(self, device: torch.device | str) -> Dataset:
         """The same dataset with its images (still uint8) and labels on another device."""
         return evolve(self, train=self.train.to(device), test=self.test.to(device))
+
+    def flattened(self) -> Dataset:
+        """The same examples as `(N, features)`, for circuits whose input has no space (`inputs=64`).
+
+        Example:
+            >>> from neurosim.datasets import load_dataset
+            >>> load_dataset("digits").flattened()
+            Dataset('digits', 1437 train + 360 test images of (64,), 10 classes, cpu)
+        """
+        train, test = (evolve(split, images=flat(split.images)) for split in (self.train, self.test))
+        return evolve(self, train=train, test=test)
 
     def subset(self, train: int | None = None, test: int | None = None) -> Dataset:
         """The first `train` and the first `test` images, for demonstrations; None keeps a split whole.
@@ -219,7 +277,7 @@ def _check_range(what: str, labels: Tensor, names: tuple[str, ...]) -> None:
 def batches(
     split: Split, batch_size: int, generator: torch.Generator | None = None, drop_last: bool = False
 ) -> Iterator[Batch]:
-    """Iterate once over a split: images uint8 `(B, channels, height, width)` and labels int64 `(B,)` on its device.
+    """Iterate once over a split: images uint8 `(B, *shape)` and labels int64 `(B,)` on its device.
 
     Args:
         split: the examples.

@@ -1,8 +1,9 @@
 """The dataset file: what NAME.h5 holds, how it is checked when read and how it is written in one piece.
 
 Attributes `format = "neurosim-dataset"`, `version = 1`, `name`, `class_names`, `source`; datasets `train/images` and
-`test/images`, uint8 `(N, channels, height, width)`, `train/labels` and `test/labels`, integer `(N,)`. Optional, all
-three together: attribute `coarse_class_names`, datasets `train/coarse_labels` and `test/coarse_labels`.
+`test/images`, uint8 `(N, channels, height, width)` or `(N, features)`, `train/labels` and `test/labels`, integers
+`(N,)`. Optional, all three together: attribute `coarse_class_names`, datasets `train/coarse_labels` and
+`test/coarse_labels`.
 """
 
 from __future__ import annotations
@@ -119,28 +120,29 @@ def _read_names(file: h5py.File, key: str) -> tuple[str, ...]:
 
 
 def _read_split(file: h5py.File, name: str) -> Split:
-    images = _read_array(file, f"{name}/images", ndim=4)
-    labels = _read_array(file, f"{name}/labels", ndim=1)
+    images = _read_array(file, f"{name}/images", (2, 4))
+    labels = _read_array(file, f"{name}/labels", (1,))
     coarse_key = f"{name}/coarse_labels"
-    coarse = _read_array(file, coarse_key, ndim=1) if coarse_key in file else None
+    coarse = _read_array(file, coarse_key, (1,)) if coarse_key in file else None
     try:
         return Split(images, labels, coarse)
     except DataError as error:
         raise DataError(f"{name}/{error}") from None
 
 
-def _read_array(file: h5py.File, key: str, ndim: int) -> Tensor:
-    """One dataset as a tensor: uint8 images (ndim 4) or int64 labels (ndim 1); refused before it is read."""
+def _read_array(file: h5py.File, key: str, axes: tuple[int, ...]) -> Tensor:
+    """One dataset as a tensor: uint8 images (4 or 2 axes) or int64 labels (1 axis); refused before it is read."""
     node = file.get(key)
-    wanted = "uint8 (N, channels, height, width)" if ndim == 4 else "integers (N,)"
+    is_labels = axes == (1,)
+    wanted = "integers (N,)" if is_labels else "uint8 (N, channels, height, width) or (N, features)"
     if not isinstance(node, h5py.Dataset):
         found = "a group" if isinstance(node, h5py.Group) else "nothing"
         raise DataError(f"dataset {key}: expected {wanted}, found {found}; add it")
-    fits = node.dtype == np.uint8 if ndim == 4 else node.dtype.kind in "iu"
-    if not fits or node.shape is None or len(node.shape) != ndim:
+    fits = node.dtype.kind in "iu" if is_labels else node.dtype == np.uint8
+    if not fits or node.shape is None or len(node.shape) not in axes:
         raise DataError(f"dataset {key}: expected {wanted}, found {node.dtype} {node.shape}; convert it")
     array = node[()]
-    return torch.from_numpy(array if ndim == 4 else array.astype(np.int64))
+    return torch.from_numpy(array.astype(np.int64) if is_labels else array)
 
 
 def save_dataset(dataset: Dataset, path: str | os.PathLike[str], overwrite: bool = False) -> Path:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from neurosim.readout.base import OneHot, Readout, codewords_of
+from neurosim.readout.base import OneHot, Readout, codewords_of, known_loss
 from neurosim.readout.bits import Binary, CodeTable, ErrorCorrecting, Gray, Hierarchical
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "OneHot",
     "Readout",
     "codewords_of",
+    "known_loss",
 ]

@@ -35,6 +35,10 @@ class Readout(Description):
     - ``logistic``: ``sum_k softplus(o_k) - y_k o_k``, error ``sigmoid(o) - y``.
 
     The loss of a batch is the mean over its examples, so the error vector carries ``1 / batch``, here and nowhere else.
+
+    A code of one's own defines :attr:`length` and :meth:`codewords`. A loss of one's own names itself in ``losses`` and
+    in the default of the field ``loss``, and defines :meth:`losses_of` and :meth:`error`, or :meth:`estimate` where
+    the error is its difference to the target.
     """
 
     kind: ClassVar[str] = "readout"
@@ -45,11 +49,11 @@ class Readout(Description):
     @property
     def length(self) -> int:
         """Number of output components."""
-        raise NotImplementedError(f"{type(self).__name__} must define length")
+        raise NotImplementedError(f"{type(self).__name__} must define length, the number of output components (K)")
 
     def codewords(self) -> Float[Tensor, "classes length"]:
         """The table of targets, ``(classes, length)``, float64 on the cpu."""
-        raise NotImplementedError(f"{type(self).__name__} must define codewords()")
+        raise NotImplementedError(f"{type(self).__name__} must define codewords(), the table (classes, length)")
 
     @property
     def error_by_component(self) -> bool:
