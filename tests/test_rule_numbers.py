@@ -211,7 +211,7 @@ def test_local_errors_are_a_mean_over_the_batch_and_not_over_a_slice_of_it(loss,
 
 
 @frozen
-class GradedGate(SignGate):
+class BrightGate(SignGate):
     """G is 2 where ``t . h >= 0``, else 1/2."""
 
     def open(self, constants, h, context=None):
@@ -224,7 +224,7 @@ class GradedGate(SignGate):
 def graded(rule, vectorization):
     circuit = Circuit(5, OneHot(3, loss="squared"))
     for name, pre in (("a", "input"), ("b", "a")):
-        circuit.population(name, 6, gate=GradedGate())
+        circuit.population(name, 6, gate=BrightGate())
         circuit.connect(pre, name, Dense(), rule=rule)
     circuit.connect("b", "output", Dense(), rule=rule)
     simulator = Simulator(circuit, precision="float64", seed=4, vectorization=vectorization)

@@ -404,7 +404,7 @@ class _HalfARule(PlasticityRule):
         (None, "rule_laws: expected a rule such as GEVB.., got None$"),
         (_HalfARule(), "rule_laws: _HalfARule must define credit"),
     ],
-    ids=str,
+    ids=["class", "name", "nothing", "half a rule"],
 )
 def test_only_rules_are_held_to_laws(given: Any, text: str) -> None:
     with pytest.raises(CircuitError, match=text):
