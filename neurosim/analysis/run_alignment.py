@@ -12,10 +12,9 @@ from torch import Tensor
 
 from neurosim.analysis.alignment_recorder import EXAMPLES as EXAMPLES
 from neurosim.analysis.credit_quality import SIGN_EXAMPLES, CreditQuality, credit_quality
-from neurosim.circuit import Circuit
-from neurosim.datasets import Dataset, load_dataset
 from neurosim.errors import DataError, SimulationError
 from neurosim.plasticity import PlasticityRule
+from neurosim.runs.rebuilt import dataset_of, put_back, simulator_of
 from neurosim.runs.run import Run
 from neurosim.simulator import Simulator
 
@@ -64,6 +63,7 @@ def run_alignment(
     Example:
         >>> import tempfile
         >>> from neurosim import circuits
+        >>> from neurosim.datasets import load_dataset
         >>> from neurosim.runs.recording import RunRecorder
         >>> from neurosim.training import Trainer
         >>> data = load_dataset("digits").subset(train=64, test=32)
@@ -135,41 +135,6 @@ def examples_of(run: Run, examples: int | None = None) -> int:
             f"found {examples}"
         )
     return min(EXAMPLES, there) if examples is None else examples
-
-
-def dataset_of(run: Run, data_dir: str | Path | None = None, dataset: str | None = None) -> Dataset:
-    """The images that a run was trained and tested on; arguments as in :func:`run_alignment`.
-
-    Raises:
-        DataError: the dataset is not the one that the run was trained on.
-    """
-    attributes = run.attributes
-    data = load_dataset(dataset or str(attributes["dataset"]), data_dir)
-    data = data.subset(
-        train=min(int(attributes["dataset_train_size"]), len(data.train)),
-        test=min(int(attributes["dataset_test_size"]), len(data.test)),
-    )
-    if data.fingerprint != attributes["dataset_fingerprint"]:
-        raise DataError(
-            f"{run.path}: it was trained on other images than those of dataset '{data.name}'; name the right dataset "
-            "with --dataset (dataset=) or its folder with --data-dir (data_dir=)"
-        )
-    return data
-
-
-def simulator_of(run: Run, device: str = "cpu") -> Simulator:
-    """A simulator of a run's circuit, for :func:`put_back` to fill."""
-    return Simulator(
-        Circuit.from_json(run.circuit_json), device=device, precision=str(run.attributes["precision"]), seed=0
-    )
-
-
-def put_back(simulator: Simulator, run: Run, epoch: int = -1) -> None:
-    """The tensors of a checkpoint; its optimizer, if it is there, is not needed to measure."""
-    for key, tensor in run.state(epoch).items():
-        kind, _, name = key.partition("/")
-        if kind in ("weights", "biases", "gates", "feedback"):
-            getattr(simulator, kind)[name] = tensor.to(simulator.device)
 
 
 #: measure -> what a table of it says above its columns, and digits after the point

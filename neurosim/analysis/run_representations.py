@@ -17,10 +17,10 @@ from neurosim.analysis.cluster_quality import cluster_quality, refuse_classes
 from neurosim.analysis.embedding import APPENDIX_J, EmbeddingSettings, embed, refuse_few
 from neurosim.analysis.representation_file import FORMAT, VERSION, Representation, read_group, refuse_target
 from neurosim.analysis.representations import populations_of, save_activity
-from neurosim.analysis.run_alignment import dataset_of, put_back, simulator_of
 from neurosim.circuit import Circuit
 from neurosim.datasets import Dataset, Split
 from neurosim.errors import DataError, UnknownNameError
+from neurosim.runs.rebuilt import dataset_of, put_back, simulator_of
 from neurosim.runs.run import Run
 from neurosim.runs.series import label, title_of
 

@@ -75,9 +75,10 @@ def plot_weights(runs: Sequence[Run], options: Options) -> Any:
 
 def plot_updates(runs: Sequence[Run], options: Options) -> Any:
     """Histograms of the updates that the first 128 training images would make to the last weights."""
-    from neurosim.analysis.run_alignment import first_examples, put_back, simulator_of
+    from neurosim.analysis.run_alignment import first_examples
     from neurosim.figures.style import panels
     from neurosim.figures.update_histogram import draw_update_histogram
+    from neurosim.runs.rebuilt import put_back, simulator_of
 
     run = _only(runs, "updates")
     if not run.kept_epochs:
@@ -97,8 +98,9 @@ def plot_updates(runs: Sequence[Run], options: Options) -> Any:
 def plot_credits(runs: Sequence[Run], options: Options) -> Any:
     """Histograms of each hidden population's credit on the first 128 training images beside BP's, first and last."""
     from neurosim.analysis.credit_distribution import credit_distribution
-    from neurosim.analysis.run_alignment import first_examples, put_back, simulator_of
+    from neurosim.analysis.run_alignment import first_examples
     from neurosim.figures.style import panels
+    from neurosim.runs.rebuilt import put_back, simulator_of
 
     run = _only(runs, "credits")
     if len(run.kept_epochs) < 2 or run.kept_epochs[0] != 0:

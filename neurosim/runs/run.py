@@ -255,7 +255,7 @@ class Run:
             >>> after.probe(images, labels).credit("fc1").shape
             torch.Size([100, 256])
         """
-        from neurosim.analysis.run_alignment import put_back, simulator_of
+        from neurosim.runs.rebuilt import put_back, simulator_of
 
         made = simulator_of(self, device)
         put_back(made, self, epoch)
