@@ -46,7 +46,7 @@ SLIPS = {
     "ExternalGate(source=None)": "ExternalGate.source must be a printable, non-empty text without '/', other than '.'",
     "ExternalGate(source='')": "ExternalGate.source must be a printable, non-empty text without '/', other than '.'",
     "circuits.load(3)": "unknown circuit 3, which is no text; known: cifar10-conv, cifar10-fc",
-    "circuits.load('digits-fc', sign=3)": "unknown sign 3, which is no text; known: mixed, nonnegative, nonpositive",
+    "circuits.load('digits-fc', sign=3)": "unknown sign 3, which is no text; known: mixed, nonnegative",
     "circuits.load('digits-fc', wdths=3)": "unknown option of circuit 'digits-fc' 'wdths'; did you mean 'widths'?",
     "circuits.load('digits-fc', widths=3)": "its options and what they are by default: sign='nonnegative', rule=None, ",
     "SGD('x')": "optimizer: lr must be a finite number, got 'x'",

@@ -166,6 +166,7 @@ def test_readme_commands(tmp_path, monkeypatch):
     lines = [shlex.split(line, comments=True) for line in block.splitlines() if line.startswith("neurosim train")]
     assert len(lines) >= 5
     (tmp_path / "my.toml").write_text('rule = "bp"\nout = "my.h5"\n')
+    (tmp_path / "my_rules.py").write_text("from neurosim import GEVB\n\n\nclass Eager(GEVB):\n    pass\n")
     monkeypatch.chdir(tmp_path)
     seen = []
     monkeypatch.setattr(

@@ -61,7 +61,7 @@ def folder(tmp_path_factory) -> Path:
 def digits_as_recorded(monkeypatch):
     """The datasets of these runs are parts of the digits; and a figure changes nothing global."""
     before = dict(matplotlib.rcParams)
-    monkeypatch.setattr("neurosim.analysis.run_alignment.load_dataset", lambda name, folder: DIGITS)
+    monkeypatch.setattr("neurosim.runs.rebuilt.load_dataset", lambda name, folder: DIGITS)
     yield
     assert dict(matplotlib.rcParams) == before
 

@@ -42,7 +42,7 @@ def run(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def digits_as_recorded(monkeypatch):
-    monkeypatch.setattr("neurosim.analysis.run_alignment.load_dataset", lambda name, folder: DIGITS)
+    monkeypatch.setattr("neurosim.runs.rebuilt.load_dataset", lambda name, folder: DIGITS)
 
 
 def command(*arguments: object) -> None:

@@ -76,7 +76,7 @@ def test_a_run_without_weights(tmp_path: Path) -> None:
 def test_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained(tmp_path / "run.h5", GEVB())
     other = load_dataset("digits").subset(train=100)
-    monkeypatch.setattr("neurosim.analysis.run_alignment.load_dataset", lambda name, folder: other)
+    monkeypatch.setattr("neurosim.runs.rebuilt.load_dataset", lambda name, folder: other)
     with pytest.raises(DataError, match="it was trained on other images than those of dataset 'digits'"):
         run_alignment(Run(tmp_path / "run.h5"))
 
@@ -102,7 +102,7 @@ def test_measures_go_by_the_names_of_their_tables(tmp_path: Path, capsys, words:
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     ((row,),) = json.loads(printed[0]).values()
-    assert set(row) - {"epoch", "examples"} == {name for name in row if name.split("_per_")[0] in words}
+    assert set(row) - {"epoch", "examples", "kept"} == {name for name in row if name.split("_per_")[0] in words}
     with pytest.raises(UnknownNameError, match="unknown measure 'angles'; .*nown: degrees, relative_std, signs"):
         app(["align", str(path), "--measure", "angles"], standalone_mode=False)
 
