@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neurosim import Circuit, Conv2d, Dense, Gate, Local2d, OneHot, SignGate, Simulator
 from neurosim.errors import CircuitError
-from neurosim.gates import dot_over_components
+from neurosim.gates.sign import dot_over_components
 from neurosim.streams import stream
 
 
