@@ -26,7 +26,7 @@ from typing import Literal, get_args
 from neurosim.circuit import INPUT, OUTPUT, Circuit
 from neurosim.connectivity import AvgPool, Connectivity, Conv2d, Dense, Local2d
 from neurosim.errors import CircuitError, UnknownNameError
-from neurosim.gates import Gate, SignGate
+from neurosim.gates import Gate, ReLU, SignGate
 from neurosim.initializers import He, Initializer, OnOff
 from neurosim.plasticity import PlasticityRule
 from neurosim.readout import OneHot, Readout
@@ -63,10 +63,16 @@ def network(
 
     Raises:
         UnknownNameError: another sign.
+        CircuitError: :class:`ReLU` with nonnegative weights.
     """
     if sign not in get_args(Sign):
         raise UnknownNameError("sign", sign, get_args(Sign))
     circuit = Circuit(inputs, readout or OneHot(10), K=1 if conventional else None)
+    if isinstance(gate, ReLU) and circuit.K == 1 and sign == "nonnegative":  # vector units are refused below
+        raise CircuitError(
+            "gate=ReLU() with sign='nonnegative': weights past the first layer of rectified activity give no negative "
+            "pre-activation, so that every later gate is open at initialization and its layer linear; use sign='mixed'"
+        )
     init: Initializer = OnOff() if sign == "nonnegative" else He()
     gate = gate if gate is not None else SignGate()
     learned = rule if rule is not None else BP() if conventional else GEVB()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import define, field, frozen
 from torch import Tensor
@@ -53,7 +53,8 @@ class Perturbation:
 
 @define(repr=False)
 class Activity:
-    """What a forward pass left behind; ``activity["f1"]`` is short for ``activity.activations["f1"]``.
+    """What a forward pass left behind; ``activity["f1"]`` is short for ``activity.activations["f1"]``, and so are
+    ``in``, ``len`` and iteration over the names.
 
     Attributes:
         output: ``(batch, K, *output units)``.
@@ -72,6 +73,18 @@ class Activity:
         if population not in tuple(self.activations):
             raise UnknownNameError("population whose activation was kept", population, self.activations)
         return self.activations[population]
+
+    def __contains__(self, population: object) -> bool:
+        return population in tuple(self.activations)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.activations)
+
+    def __len__(self) -> int:
+        return len(self.activations)
+
+    def __bool__(self) -> bool:
+        return True  # a pass of which nothing but the output was kept is one all the same
 
     def __repr__(self) -> str:
         tables = {"a": self.activations, "G": self.gates, "h": self.pre_activations}

@@ -88,8 +88,8 @@ def guarantees(circuit: Circuit, rule: PlasticityRule | None = None) -> Guarante
 
     Args:
         circuit: complete or not.
-        rule: judged as the rule of every learning group (of all groups where nothing learns) and bias; by default
-            each group's and each bias's own.
+        rule: judged as the rule of every learning group (of all groups where nothing learns) and learning bias; by
+            default each group's and each bias's own.
 
     Example:
         >>> from neurosim import circuits
@@ -132,8 +132,7 @@ def _constant_credit(circuit: Circuit, learning: list[SynapseGroup], rule: Plast
         judged = rule if rule is not None else group.rule
         if judged is not None and not _exact(group, rule):
             found += _inconstant(circuit, f"'{group.name}'", judged, [group])
-    if rule is None:
-        found += _inconstant_biases(circuit)
+    found += _inconstant_biases(circuit, learning, rule)
     if not learning:
         found.append("no group learns")
     holds = "every unit gets the same positive credit, or the exact one"
@@ -150,20 +149,23 @@ def _inconstant(circuit: Circuit, learner: str, rule: PlasticityRule, into: list
     return []
 
 
-def _inconstant_biases(circuit: Circuit) -> list[str]:
+def _inconstant_biases(circuit: Circuit, learning: list[SynapseGroup], judged: PlasticityRule | None) -> list[str]:
     """A bias has a rule of its own where it does not learn as a group into its population does."""
     found: list[str] = []
+    heard = {group.post for group in learning}
     for population in circuit.populations.values():
         if population.name == "output":
             continue
         into = circuit.into(population.name)
+        if judged is not None and population.name in heard:  # by the same rule as the group, which was judged
+            continue
         try:
             rule = circuit.bias_rule(population.name)
         except CircuitError as error:
             found.append(str(error))
             continue
         if rule is not None and rule not in [group.rule for group in into]:  # else the group was judged
-            found += _inconstant(circuit, f"'bias of {population.name}'", rule, into)
+            found += _inconstant(circuit, f"'bias of {population.name}'", rule if judged is None else judged, into)
     return found
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.feedback import Feedback
 from neurosim.initializers import Initializer
-from neurosim.plasticity import PlasticityRule, available_rules, rule_named
+from neurosim.plasticity import PlasticityRule, available_rules, no_rule, rule_named
 
 
 def rule_from_words(words: str) -> PlasticityRule:
@@ -92,17 +92,21 @@ def _imported_rule(name: str) -> type[PlasticityRule]:
         raise CircuitError(f"rule '{name}': expected MODULE:CLASS, as my_rules:MyRule for MyRule in my_rules.py")
     found = vars(import_own(place))
     if attribute not in found:
-        known = [each for each, kind in found.items() if _is_rule(kind) and kind is not PlasticityRule]
-        raise UnknownNameError(f"rule of module '{place}'", attribute, known)
+        known = [each for each, kind in found.items() if no_rule(kind) is None]
+        raise UnknownNameError(f"rule of module '{place}'", attribute, known, _whence(place, found.get("__file__")))
     kind = found[attribute]
-    if not _is_rule(kind):
-        raise CircuitError(f"rule '{name}': expected a subclass of neurosim.plasticity.PlasticityRule, got {kind!r}")
+    if (reason := no_rule(kind)) is not None:
+        raise CircuitError(f"rule '{name}': {reason}")
     made: type[PlasticityRule] = kind
     return made
 
 
-def _is_rule(found: object) -> bool:
-    return isinstance(found, type) and issubclass(found, PlasticityRule)
+def _whence(place: str, file: str | None) -> str:
+    """Where a module was read from, as a file of the current folder gives way to others of its name."""
+    here = os.path.abspath(f"{place.replace('.', '/')}.py")
+    if not os.path.exists(here) or (file is not None and os.path.samefile(file, here)):
+        return f"; the module is {file or 'built in'}"
+    return f"; the module is {file or 'built in'}, not {os.path.basename(here)} in this folder: give that another name"
 
 
 def _hyperparameters(words: str, call: str) -> dict[str, Any]:
@@ -128,6 +132,8 @@ def _value(tree: ast.expr) -> Any:
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
         kind = Initializer if tree.func.id in Initializer.known() else Feedback
         return kind.from_dict({"type": tree.func.id} | _keywords(tree))
+    if any(isinstance(part, ast.List | ast.Set | ast.Dict) for part in ast.walk(tree)):
+        raise ValueError("a rule is compared and hashed by its hyperparameters, so several numbers are a tuple")
     return ast.literal_eval(tree)
 
 

@@ -257,7 +257,7 @@ def _traces(rule: PlasticityRule, circuit: str) -> frozenset[str]:
     own = {name: t.clone() for name, t in simulator.feedback.items() if name.startswith(f"{rule.label}/")}
     for _ in range(2):
         simulator.learn(*batch(simulator))
-    alike = (name for name, start in own.items() if torch.equal(start, start.flatten()[:1].expand_as(start)))
+    alike = (name for name, start in own.items() if bool((start == start.flatten()[:1]).all()))
     return frozenset(name for name in alike if not torch.equal(own[name], simulator.feedback[name]))
 
 

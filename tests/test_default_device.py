@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from small_circuits import batch_for, small
 
 from neurosim import BP, GEVB, Simulator
+from neurosim.analysis.credit_quality import credit_quality
 from neurosim.circuits import available_circuits
 from neurosim.rules import DFA, FA, LocalError, NodePerturbation, SignSymmetric, ThreeFactorHebbian
 
@@ -27,3 +30,10 @@ def test_another_default_device_changes_nothing(name, rule):
     assert float(step.loss) == float(usual.learn(images, labels).loss)
     for key, tensor in usual.state_dict().items():
         assert torch.equal(tensor, elsewhere.state_dict()[key]), key
+
+
+def test_angles_of_what_does_not_learn_are_where_the_others_are():
+    circuit = small("digits-fc").with_rules({"input->fc1": None})
+    with torch.device("meta"):
+        found = credit_quality(Simulator(circuit, device="cpu"), *batch_for(circuit, 4), measures=("angle",))
+    assert math.isnan(found.degrees["fc1"]) and found.kept["fc1"] == 0 and found.degrees["fc2"] > 0

@@ -95,10 +95,10 @@ def test_only_learning_groups_matter_for_sharing_over_space() -> None:
     assert unmet(c.with_rules(None)) == ["constant credit"], "nothing learns"
 
 
-def one_hidden(bias_rule: object) -> Circuit:
+def one_hidden(bias_rule: object, learns: object = GEVB()) -> Circuit:
     c = Circuit((1, 8, 8), OneHot(10))
     c.population("f1", (8,), gate=SignGate(), bias_rule=bias_rule)
-    c.connect("input", "f1", Dense(), rule=GEVB())
+    c.connect("input", "f1", Dense(), rule=learns)
     c.connect("f1", "output", Dense(), rule=GEVB(), sign="nonnegative", init=OnOff())
     return c
 
@@ -116,6 +116,15 @@ def test_a_bias_is_judged_by_its_own_rule() -> None:
         return Simulator(one_hidden(rule), seed=1).probe(images[:1], labels[:1]).updates["bias of f1"]
 
     assert bool((bias_update(DFA()) * bias_update(BP()) < 0).any()), "and it does oppose the gradient"
+
+
+def test_a_bias_that_learns_alone_is_judged_by_the_rule_asked_for() -> None:
+    """Where no group into its population learns."""
+    c = one_hidden(GEVB(), learns=None)
+    assert c.bias_rule("f1") == GEVB() and unmet(c) == unmet(c, GEVB()) == unmet(c, BP()) == []
+    assert unmet(c, DFA()) == ["constant credit"]
+    assert "'bias of f1' learns by DFA" in c.guarantees(DFA())["constant credit"].reason
+    assert unmet(one_hidden(None, learns=None), DFA()) == [], "the output's update is the gradient whatever the rule"
 
 
 def test_a_bias_without_a_rule_is_named() -> None:

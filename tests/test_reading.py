@@ -37,6 +37,10 @@ def test_an_activity_prints_names_and_shapes() -> None:
     assert torch.equal(activity["fc1"], activity.activations["fc1"])
     with pytest.raises(UnknownNameError, match="unknown population whose activation was kept 'fc3'; did you mean 'fc"):
         activity["fc3"]
+    assert "fc1" in activity and "fc3" not in activity and ["fc1"] not in activity
+    assert list(activity) == list(activity.activations) and len(activity) == len(activity.activations) == 4
+    bare = simulator().forward(IMAGES, keep=())
+    assert list(bare) == [] and bool(bare), "its output was kept"
 
 
 def test_everything_of_a_step_prints_in_a_line() -> None:

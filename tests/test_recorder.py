@@ -204,6 +204,25 @@ def test_indices_by_hand(tmp_path: Path) -> None:
     assert abs(run.recorded("pool1")["activity"][0] - pooled) < 1e-6
 
 
+def test_indices_are_what_a_mask_gives_and_variables_any_iterable() -> None:
+    mask = np.array([[False, True, False], [True, False, True]])
+    places = ((0, 1), (1, 0), (1, 2))
+    for indices in (np.argwhere(mask), torch.from_numpy(mask).nonzero(), zip(*np.nonzero(mask), strict=True)):
+        found = Recorder("input->fc1", "weights", indices=indices).indices
+        assert found == places and {type(number) for place in found for number in place} == {int}
+    row = mask[1]
+    for indices in (np.argwhere(row), np.flatnonzero(row), torch.from_numpy(row).nonzero()):
+        assert Recorder("fc1", "gates", indices=indices).indices == ((0,), (2,))
+    assert Recorder("fc1", (name for name in ("gates", "activity"))).variables == ("gates", "activity")
+
+
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_arrays_of_what_is_no_index_are_refused() -> None:
+    for indices in (np.ones((2, 1)), torch.ones(2), np.ones((1, 2, 2), dtype=int)):
+        with pytest.raises(SimulationError, match="Recorder 'fc1': indices= are numbers or tuples of numbers, got"):
+            Recorder("fc1", "gates", indices=indices)
+
+
 def test_a_recording_reads_back_and_is_shown(tmp_path: Path) -> None:
     named = Recorder("fc1", "gates", every=3, indices=[0, 2], reduce="std", name="spread of gates")
     simulator = simulator_of()

@@ -117,6 +117,18 @@ def test_vector_units_are_refused() -> None:
         applied(circuits.load("digits-fc"), Setting("relu", gate=ReLU()))
 
 
+def test_ready_made_circuits_refuse_it_with_nonnegative_weights() -> None:
+    """Past rectified activity such weights open every gate."""
+    for name in circuits.available_circuits():
+        with pytest.raises(CircuitError, match=r"gate=ReLU\(\) with sign='nonnegative': .* use sign='mixed'"):
+            circuits.load(name, conventional=True, gate=ReLU())
+        with pytest.raises(CircuitError, match="ReLU is for scalar units"):
+            circuits.load(name, gate=ReLU())
+    c = applied(circuits.load("digits-fc", conventional=True, widths=(8, 6)), Setting("relu", gate=ReLU()))
+    images, _ = batch_for(c, 64)
+    assert bool((Simulator(c, seed=0).forward(images, keep="all").gates["fc2"] == 1).all())
+
+
 def test_saved_and_rebuilt() -> None:
     assert Circuit.from_json(perceptron().to_json()) == perceptron()
     assert "ReLU()" in str(perceptron())

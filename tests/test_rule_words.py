@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ from neurosim.rules import BP, DFA, GEVB
 OWN_RULE = """
 from attrs import frozen
 from neurosim import GEVB, CreditForm, PlasticityRule
+from neurosim.plasticity import Signal
 
 @frozen
 class {name}(PlasticityRule):
@@ -31,6 +33,13 @@ class {name}(PlasticityRule):
 
 class NoRule:
     pass
+
+class HalfInWords(PlasticityRule):
+    def credit(self, context):
+        return None
+
+class SetInWords({name}):
+    uses = {{Signal.ERROR}}
 """
 
 
@@ -69,6 +78,8 @@ def test_experiment_takes_them_for_all_groups_and_for_one():
         ("dfa(limits=3 * 2)", CircuitError, "rule 'dfa(limits=3 * 2)': expected a name and hyperparameters"),
         ("fa(feedback=Forwards())", UnknownNameError, "unknown feedback 'Forwards'"),
         ("dfa(limits=3)", CircuitError, "limits"),
+        ("dfa(limits=[0, 1])", CircuitError, "True, False, None, a tuple of these, or a feedback"),
+        ("dfa(limits=(0, {1}))", CircuitError, "True, False, None, a tuple of these, or a feedback"),
         ("node-perturbation(sigma='loud')", CircuitError, "sigma"),
     ],
 )
@@ -87,7 +98,8 @@ def folder_of_rules(tmp_path, monkeypatch):
     (tmp_path / "words_broken.py").write_text("import nowhere_at_all")
     (tmp_path / "words_failing.py").write_text("1 / 0")
     yield tmp_path
-    _KNOWN["rule"].pop("EagerInWords", None)
+    for name in ("EagerInWords", "HalfInWords", "SetInWords"):
+        _KNOWN["rule"].pop(name, None)
     for name in ("words_rules", "words_broken", "words_failing"):
         sys.modules.pop(name, None)
 
@@ -119,6 +131,13 @@ def test_a_rule_of_ones_own_needs_no_package():
             "unknown rule of module 'words_rules' 'Eager'; known: EagerInWords, GEVB",
         ),
         ("words_rules:NoRule", CircuitError, "expected a subclass of neurosim.plasticity.PlasticityRule, got <class"),
+        ("words_rules:HalfInWords", CircuitError, "rule 'words_rules:HalfInWords': HalfInWords must define form, see"),
+        ("words_rules:SetInWords", CircuitError, "SetInWords.uses must be a frozenset of Signal"),
+        (
+            "neurosim.plasticity:PlasticityRule",
+            CircuitError,
+            "rule 'neurosim.plasticity:PlasticityRule': PlasticityRule must define form and credit, see",
+        ),
         (
             "words_rules:EagerInWords(s=1)",
             UnknownNameError,
@@ -145,6 +164,18 @@ def test_refusals_of_rules_of_ones_own(words, error, text):
     with pytest.raises(NeurosimError, match=re.escape(text)) as caught:
         rule_from_words(words)
     assert isinstance(caught.value, error)
+
+
+def test_a_module_that_another_stands_in_for_is_named(folder_of_rules):
+    (folder_of_rules / "colorsys.py").write_text(OWN_RULE.format(name="EagerInWords"))
+    (folder_of_rules / "sys.py").write_text("")
+    for name, file in (("colorsys", colorsys.__file__), ("sys", "built in")):
+        text = f"known: none; the module is {file}, not {name}.py in this folder: give that another name"
+        with pytest.raises(UnknownNameError, match=re.escape(text)):
+            rule_from_words(f"{name}:EagerInWords")
+    own = folder_of_rules / "words_rules.py"
+    with pytest.raises(UnknownNameError, match=re.escape(f"; the module is {own}") + "$"):
+        rule_from_words("words_rules:Eager")
 
 
 def test_commas_in_brackets_divide_nothing():

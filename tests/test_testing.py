@@ -198,6 +198,14 @@ class ForgetsNothing(_Remembering):
 
 
 @frozen
+class CountsInOneNumber(ForgetsNothing):
+    """Its trace has no dimension."""
+
+    def draw(self, circuit: Any, population: Any, stream: Any) -> dict[str, torch.Tensor]:
+        return {"trace": torch.zeros((), dtype=torch.float64, device="cpu")}
+
+
+@frozen
 class AdvancesNothing(UsesFeedback):
     """That it might change its constants makes none of them a trace."""
 
@@ -385,9 +393,10 @@ def test_a_rule_that_applies_nowhere_is_no_success() -> None:
         rule_laws(Refusing())
 
 
-def test_a_trace_of_its_own_is_no_feedback() -> None:
+@pytest.mark.parametrize("rule", [ForgetsNothing(), CountsInOneNumber()])
+def test_a_trace_of_its_own_is_no_feedback(rule: PlasticityRule) -> None:
     for law in testing.LAWS:
-        law(ForgetsNothing(), CIRCUIT)
+        law(rule, CIRCUIT)
 
 
 class _HalfARule(PlasticityRule):

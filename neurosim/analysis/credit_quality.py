@@ -119,7 +119,7 @@ def _angles(step: Step, population: str, rule: PlasticityRule | None) -> Tensor:
     """Of each example, ``(batch,)``; NaN where it is left out or the population has no rule of its own."""
     own = {group.rule for group in step.circuit.into(population)} - {None}
     if rule is None and len(own) != 1:
-        return torch.full((len(step.error),), torch.nan)
+        return torch.full((len(step.error),), torch.nan, device=step.error.device)
     return angles(*credits_at(step, population, rule))
 
 

@@ -25,6 +25,7 @@ class ReLU(Gate):
         CircuitError: vector units (K > 1).
 
     Example:
+        >>> import torch
         >>> ReLU().open({}, torch.tensor([[[-2.0, 0.0, 3.0]]]))
         tensor([[0., 1., 1.]])
     """

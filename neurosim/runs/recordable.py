@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable
+from typing import SupportsIndex
 
 from torch import Tensor
 
@@ -79,19 +81,20 @@ READ: dict[str, Callable[[str, Step, Simulator], Tensor]] = {
 }
 
 
-def named(name: str, variables: str | Sequence[str]) -> tuple[str, ...]:
+def named(name: str, variables: str | Iterable[str]) -> tuple[str, ...]:
     """The variables that a recorder is asked for, each once."""
     if isinstance(variables, str):
         return (variables,)
-    if not isinstance(variables, Iterable) or not all(isinstance(each, str) for each in variables):
+    listed = tuple(variables) if isinstance(variables, Iterable) else ()  # once: an iterator gives them only once
+    if not isinstance(variables, Iterable) or not all(isinstance(each, str) for each in listed):
         raise SimulationError(
             f"Recorder '{name}': variables= must be the name of a variable or several, such as 'activity', got "
             f"{variables!r}"
         )
-    return tuple(dict.fromkeys(variables))
+    return tuple(dict.fromkeys(listed))
 
 
-def coordinates(name: str, indices: Iterable[int | Sequence[int]]) -> tuple[tuple[int, ...], ...]:
+def coordinates(name: str, indices: Iterable[SupportsIndex | Iterable[SupportsIndex]]) -> tuple[tuple[int, ...], ...]:
     """The indices that a recorder is asked for, each as a tuple of numbers."""
     if not isinstance(indices, Iterable):
         raise SimulationError(
@@ -100,9 +103,12 @@ def coordinates(name: str, indices: Iterable[int | Sequence[int]]) -> tuple[tupl
     return tuple(_coordinates(name, index) for index in indices)
 
 
-def _coordinates(name: str, index: int | Sequence[int]) -> tuple[int, ...]:
+def _coordinates(name: str, index: SupportsIndex | Iterable[SupportsIndex]) -> tuple[int, ...]:
     try:
-        numbers = (index,) if hasattr(index, "__index__") else tuple(index)
-        return tuple(int(number.__index__()) for number in numbers)
-    except (AttributeError, TypeError):
+        return (operator.index(index),)  # type: ignore[arg-type]
+    except TypeError:  # also of arrays and tensors, which have an __index__ for the case that they hold one number
+        pass
+    try:
+        return tuple(operator.index(number) for number in index)  # type: ignore[union-attr]
+    except TypeError:
         raise SimulationError(f"Recorder '{name}': indices= are numbers or tuples of numbers, got {index!r}") from None

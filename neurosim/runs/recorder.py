@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from functools import partial
 from types import EllipsisType
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -89,10 +90,10 @@ class Recorder(Observer):
     def __init__(
         self,
         target: str,
-        variables: str | Sequence[str],
+        variables: str | Iterable[str],
         *,
         every: int = 10,
-        indices: Iterable[int | Sequence[int]] | None = None,
+        indices: Iterable[SupportsIndex | Iterable[SupportsIndex]] | None = None,
         reduce: str | None = "mean",
         name: str | None = None,
         allow_gaps: bool = False,

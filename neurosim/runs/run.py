@@ -214,7 +214,7 @@ class Run:
 
         Args:
             epoch: -1 or the last one committed: everything, the optimizer's state included; a kept checkpoint before
-                it: weights, biases and gates.
+                it: weights, biases, gates, feedback and ``progress/steps``.
 
         Raises:
             DataError: the epoch was not kept, or the run kept no state.
