@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import attrs
@@ -51,11 +52,31 @@ def draw_gates(circuit: Circuit, seed: int) -> dict[str, Tensor]:
         if (gate := population.gate) is not None:
             heard = gate.listens_to
             source = () if heard is None else (circuit.populations[heard].shape,)
-            constants = gate.draw(circuit.K, population.shape[0], stream(seed, "gate", name), *source)
-            if not type(gate).__module__.startswith("neurosim."):
+            draw = partial(gate.draw, circuit.K, population.shape[0], stream(seed, "gate", name), *source)
+            if type(gate).__module__.startswith("neurosim."):
+                constants = draw()
+            else:
+                constants = _constants_of(gate, draw, name)
                 _refuse_broken_gate(gate, constants, (circuit.K, *population.shape), name, source)
             drawn |= {f"{name}/{key}": tensor for key, tensor in constants.items()}
     return drawn
+
+
+def _constants_of(gate: Gate, draw: Callable[[], dict[str, Tensor]], name: str) -> dict[str, Tensor]:
+    """What another package's gate draws.
+
+    Raises:
+        CircuitError: it fails, or gives no tensors by name.
+    """
+    where = f"population '{name}': {gate}.draw(components, channels, generator)"
+    try:
+        constants = draw()
+    except Exception as error:  # whatever a stranger's code raises
+        raise CircuitError(f"{where} failed: {error!r}") from error
+    named = isinstance(constants, dict) and all(isinstance(key, str) for key in constants)
+    if not named or not all(isinstance(value, Tensor) for value in constants.values()):
+        raise CircuitError(f"{where} must give the constants as a dict, name -> tensor; got {constants!r}")
+    return constants
 
 
 def _refuse_broken_gate(
@@ -64,7 +85,8 @@ def _refuse_broken_gate(
     """Open another package's gate once, for two examples, so that a wrong ``G`` shows before there is a step to slow.
 
     Raises:
-        CircuitError: a ``G`` of another shape or dtype, one that is (part of) ``h``, or an ``h`` that was written to.
+        CircuitError: ``open`` fails, or gives a ``G`` of another shape or dtype, one that is (part of) ``h``, or an
+            ``h`` that was written to.
     """
 
     def ones(*extents: int) -> Tensor:
@@ -74,7 +96,7 @@ def _refuse_broken_gate(
     before = h._version
     try:
         opened = gate.open(constants, h, *(ones(2, *heard) for heard in source))
-    except (RuntimeError, TypeError, ValueError, IndexError, AttributeError, KeyError) as error:
+    except Exception as error:  # whatever a stranger's code raises
         raise CircuitError(f"{where} failed for h of the shape {(2, *shape)}, (batch, K, *units): {error!r}") from error
     wanted = (2, *shape[1:])
     if not isinstance(opened, Tensor) or tuple(opened.shape) != wanted or opened.dtype != h.dtype:

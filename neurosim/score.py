@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from torch import Tensor
 
@@ -43,6 +43,16 @@ class Score(_Sums):
         made = super().__new__(cls, loss, mistakes)
         made.images = images
         return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """What copies and pickles are made from: ``images`` is no part of the tuple."""
+        return self.loss, self.mistakes, self.images
+
+    def _replace(self, **changes: Any) -> Self:
+        now: dict[str, Any] = {"loss": self.loss, "mistakes": self.mistakes, "images": self.images}
+        return type(self)(**now | changes)
+
+    __replace__ = _replace  # of copy.replace
 
     @property
     def mean_loss(self) -> float:

@@ -18,7 +18,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -121,8 +122,7 @@ def allocated_peak(step: Callable[[], object]) -> int:
         >>> allocated_peak(lambda: ones.exp()), allocated_peak(lambda: kept.append(ones.exp()))
         (4000, 0)
     """
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when the first profile starts; it talks to the terminal
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
+    with _silent_profiler(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
         step()
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
@@ -131,6 +131,20 @@ def allocated_peak(step: Callable[[], object]) -> int:
     changes = sorted((e["args"]["Ev Idx"], e["args"]["Bytes"]) for e in events if e["name"] == "[memory]")
     levels: list[int] = list(itertools.accumulate(change for _, change in changes))
     return max(levels) - levels[-1]
+
+
+@contextmanager
+def _silent_profiler() -> Iterator[None]:
+    """Else it talks to the terminal. It reads its level once, when the first profile of the process starts, so it stays
+    silent after the environment, which other programs inherit, is put back.
+    """
+    given = "KINETO_LOG_LEVEL" in os.environ
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    try:
+        yield
+    finally:
+        if not given:
+            os.environ.pop("KINETO_LOG_LEVEL", None)
 
 
 def resident_peak(step: Callable[[], object]) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 import h5py
 import matplotlib
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -399,9 +400,13 @@ def test_a_run_that_fails_does_not_stop_the_others(digits, tmp_path):
         ([Setting("a b"), Setting("a/b")], {}, "in the folder 'a-b', which setting 'a b' has too; rename it"),
         ([Setting("a"), Setting("??")], {}, "in the folder ''; rename it"),
         ([Setting("a"), Setting("b")], {"seeds": ()}, "seeds: expected at least one, each once, got []"),
+        ([Setting("a"), Setting("b")], {"seeds": 5}, "seeds: expected integers, such as (0, 1, 2), got 5"),
+        ([Setting("a"), Setting("b")], {"seeds": ("a",)}, "seeds: expected integers, such as (0, 1, 2), got ['a']"),
+        ([Setting("a"), Setting("b")], {"seeds": (0, True)}, "such as (0, 1, 2), got [0, True]"),
         ([Setting("a"), Setting("b")], {"seeds": (1, 1)}, "seeds: expected at least one, each once, got [1, 1]"),
         ([Setting("a"), Setting("b")], {"epochs": 0}, "epochs: expected an integer of at least 1, got 0"),
         ([Setting("a"), Setting("b")], {"optimizer": "adamw"}, "unknown optimizer 'adamw'; did you mean 'adam'?"),
+        ([Setting("a"), Setting("b")], {"optimizer": ["adam"]}, "unknown optimizer '['adam']'; did you mean"),
         ([Setting("a"), Setting("b")], {"precision": "float23"}, "unknown precision 'float23'; did you mean"),
         ([Setting("a"), Setting("b")], {"device": "tpu"}, "unknown device 'tpu'; "),
         ([Setting("a"), Setting("b")], {"learning_rate": -1.0}, "learning_rate: expected a finite number above 0, "),
@@ -413,6 +418,11 @@ def test_comparisons_that_cannot_be(digits, tmp_path, settings, options, text):
     with pytest.raises((CircuitError, SimulationError, UnknownNameError, DataError)) as error:
         Comparison(small(), digits, settings, tmp_path / "out", **options)
     assert text in str(error.value) and not (tmp_path / "out").exists()
+
+
+def test_seeds_may_be_numpys(digits, tmp_path):
+    found = Comparison(small(), digits, [Setting("a"), Setting("b")], tmp_path / "out", seeds=np.arange(3)).seeds
+    assert found == (0, 1, 2) and {type(seed) for seed in found} == {int}, "json knows no other"
 
 
 def test_images_that_do_not_fit_leave_no_folder(digits, tmp_path):

@@ -11,6 +11,7 @@ import torch
 
 from neurosim import GEVB, Adam, Circuit, Dense, OneHot, OnOff, SignGate, Simulator, Trainer
 from neurosim.datasets import Dataset, load_dataset, read_dataset, save_dataset
+from neurosim.datasets.arrays import arrays_of
 from neurosim.errors import DataError
 from neurosim.images import to_unit_range
 
@@ -61,6 +62,21 @@ def test_a_fraction_splits_at_random_and_loses_nothing() -> None:
     assert one.fingerprint == again.fingerprint != other.fingerprint
 
 
+def test_what_the_caller_writes_later_changes_nothing() -> None:
+    images, labels = torch.from_numpy(PIXELS.copy()), torch.from_numpy(LABELS.copy())
+    data = made(images, labels, test=(images, labels))
+    images.zero_(), labels.zero_()
+    assert data.train.images.flatten().tolist() == PIXELS.flatten().tolist()
+    assert data.train.labels.tolist() == data.test.labels.tolist() == LABELS.tolist()
+
+
+def test_numbers_of_eight_bits() -> None:
+    """0 to 1 by quarters, which float8 holds exactly."""
+    quarters = torch.tensor([[0.0, 0.25, 0.5, 0.75, 1.0]]).to(torch.float8_e4m3fn).expand(6, 5)
+    data = made(quarters, test=(quarters, LABELS), scale=(0, 1))
+    assert data.train.images[0].tolist() == [0, 64, 128, 191, 255]
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
@@ -79,10 +95,18 @@ def test_a_fraction_splits_at_random_and_loses_nothing() -> None:
         ({"labels": LABELS[:5]}, "labels: expected 6, one for each image, found 5"),
         ({"labels": LABELS / 1}, r"labels: expected integers \(N,\), .* found float64 \(6,\)"),
         ({"labels": np.eye(3)[LABELS]}, r"found float64 \(6, 3\); of one-hot rows take .argmax\(1\)"),
-        ({"labels": LABELS - 1}, "train labels: expected 0 to .* found -1 to"),
+        ({"images": torch.ones(6, 4).to_sparse()}, "images: expected a dense tensor .* found a sparse_coo one"),
+        ({"images": torch.ones(6, 4, device="meta")}, "images: expected an array of numbers, found Tensor"),
+        ({"images": PIXELS / 255, "scale": (0, 1e-320)}, r"scale: expected .* 255 / \(high - low\) are finite, found"),
+        ({"images": PIXELS / 255, "scale": (-1.7e308, 1.7e308)}, "scale: expected .* are finite, found"),
+        ({"images": PIXELS / 255, "scale": (2**60, 2**60 + 1)}, "scale: expected two finite numbers .* low below high"),
+        ({"labels": LABELS - 1}, "labels: expected classes from 0, found -1 to 1; count them from 0"),
+        ({"labels": LABELS - 3}, "labels: expected classes from 0, found -3 to -1; count them from 0"),
+        ({"labels": torch.ones(6, dtype=torch.int64).to_sparse()}, "labels: expected a dense tensor"),
         ({"class_names": ("a", "b")}, r"labels: expected 0 to 1 \(2 class names\), found 0 to 2"),
-        ({"test_fraction": 0.0}, "test_fraction: expected a number that leaves both splits at least one of 6 images"),
-        ({"test_fraction": 1.0}, "test_fraction: expected a number that leaves both"),
+        ({"test_fraction": 0.0}, "test_fraction: expected a number .* both splits at least one of 6 images"),
+        ({"test_fraction": 1.0}, "test_fraction: expected a number from 0 to 1 that leaves both"),
+        ({"test_fraction": 1e308}, "test_fraction: expected a number from 0 to 1 that leaves both"),
         ({"test": (PIXELS, LABELS), "test_fraction": 0.5}, "found test_images and test_labels and test_fraction"),
         ({"test": (PIXELS, None)}, "test split: expected test_images= and test_labels=, or .* found test_images$"),
         ({"test_fraction": None}, "found none of them"),
@@ -93,6 +117,12 @@ def test_a_fraction_splits_at_random_and_loses_nothing() -> None:
 def test_what_does_not_fit_is_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(DataError, match=text):
         made(**options)
+
+
+@pytest.mark.parametrize("seed", ["a", 1.5, True], ids=repr)
+def test_a_seed_is_an_integer(seed: Any) -> None:
+    with pytest.raises(DataError, match=f"seed: expected an integer, found {seed!r}"):
+        arrays_of(PIXELS, LABELS, None, None, None, 0.5, seed)
 
 
 def test_a_flat_circuit_learns_flat_data(tmp_path) -> None:

@@ -150,6 +150,8 @@ class _Broken(Gate):
         ("h[:, 0]", r"must leave h as it is and give a new tensor G, .* but it gave h itself, or a view of it"),
         ("h.clamp_(0, 1)[:, 0].clone()", r"must leave h as it is and give a new tensor G, .* but it changed h"),
         ("None", r"must give G, .*; got None"),
+        ("1 / 0", r"failed for h of the shape \(2, 4, 6\), .*: ZeroDivisionError\('division by zero'\)"),
+        ("torch.testing.assert_close(h, -h)", r"failed for h of the shape \(2, 4, 6\), .*: AssertionError\("),
         ("h @ h", r"failed for h of the shape \(2, 4, 6\), \(batch, K, \*units\): RuntimeError"),
     ],
 )
@@ -159,6 +161,34 @@ def test_what_is_no_gate_is_refused_before_the_first_step(opened: str, text: str
     c.connect("input", "f1", Dense())
     c.connect("f1", "output", Dense())
     with pytest.raises(CircuitError, match=rf"population 'f1': _Broken\(.*\)\.open\(constants, h\) {text}"):
+        Simulator(c)
+
+
+@frozen
+class _BrokenDraw(FirstComponentGate):
+    """A stranger's gate whose constants are what an expression makes."""
+
+    drawn: str
+
+    def draw(self, components: int, channels: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return eval(self.drawn)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "text"),
+    [
+        ("1 / 0", r"failed: ZeroDivisionError\('division by zero'\)"),
+        ("[1.0, 2.0]", r"must give the constants as a dict, name -> tensor; got \[1.0, 2.0\]"),
+        ("{'t': [1.0]}", r"must give the constants as a dict, name -> tensor; got {'t': \[1.0\]}"),
+        ("{0: torch.ones(2)}", r"must give the constants as a dict, name -> tensor; got {0: tensor"),
+    ],
+)
+def test_constants_that_are_none_are_refused(drawn: str, text: str) -> None:
+    c = Circuit((4,), OneHot(4))
+    c.population("f1", 6, gate=_BrokenDraw(drawn))
+    c.connect("input", "f1", Dense())
+    c.connect("f1", "output", Dense())
+    with pytest.raises(CircuitError, match=rf"population 'f1': _BrokenDraw\(.*\)\.draw\(.*\) {text}"):
         Simulator(c)
 
 

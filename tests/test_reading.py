@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from typing import Any, ClassVar
 
 import pytest
@@ -76,6 +78,15 @@ def test_a_score_is_its_two_sums_and_their_means() -> None:
     assert abs(score.mean_loss - sim.probe(IMAGES, LABELS).mean_loss) < 1e-5
     assert sim.probe(IMAGES, LABELS).error_rate == score.error_rate
     assert repr(score).startswith("<Score: mean loss 2.") and "of 64 mistaken" in repr(score)
+
+
+def test_a_copied_score_is_the_same_score() -> None:
+    score = simulator().score(IMAGES, LABELS)
+    for other in (copy.copy(score), copy.deepcopy(score), pickle.loads(pickle.dumps(score)), score._replace()):
+        assert type(other) is type(score) and tuple(map(float, other)) == tuple(map(float, score))
+        assert (other.images, other.mean_loss, other.error_rate) == (64, score.mean_loss, score.error_rate)
+    halved = score._replace(mistakes=torch.tensor(16), images=32)
+    assert (halved.error_rate, float(halved.loss)) == (0.5, float(score.loss))
 
 
 def diverged() -> tuple[Simulator, Tensor]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from math import inf, nan
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -272,6 +274,26 @@ def test_a_strangers_code_is_checked_too(rows: tuple[tuple[float, ...], ...], te
     c.connect("input", "output", Dense())
     for refused in (c.check, lambda: c.check("temporal"), lambda: Simulator(c)):
         with pytest.raises(CircuitError, match=text):
+            refused()
+
+
+@frozen
+class Untyped(Careless):
+    """The table is no tensor."""
+
+    made: str = "list"
+
+    def codewords(self) -> Any:
+        rows = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+        return rows if self.made == "list" else np.array(rows)
+
+
+@pytest.mark.parametrize("made", ["list", "ndarray"])
+def test_a_table_is_a_tensor(made: str) -> None:
+    c = Circuit(4, Untyped(3, made=made))
+    c.connect("input", "output", Dense())
+    for refused in (c.check, lambda: Simulator(c)):
+        with pytest.raises(CircuitError, match=rf"codewords\(\) must be a torch tensor .*, got {made}; make it"):
             refused()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from neurosim import BP, GEVB, Simulator, circuits
+from neurosim import BP, GEVB, Circuit, Dense, OneHot, OnOff, SignGate, Simulator, circuits
 from neurosim.analysis import gradient_alignment
 from neurosim.analysis.run_alignment import as_text, run_alignment
 from neurosim.cli import app
@@ -79,6 +79,20 @@ def test_other_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("neurosim.runs.rebuilt.load_dataset", lambda name, folder: other)
     with pytest.raises(DataError, match="it was trained on other images than those of dataset 'digits'"):
         run_alignment(Run(tmp_path / "run.h5"))
+
+
+def test_flattened_images(tmp_path: Path) -> None:
+    """Of a circuit whose inputs have no space; pixels in one axis are the same network."""
+    found = []
+    for inputs, data in ((64, DATA.flattened()), ((1, 8, 8), DATA)):
+        c = Circuit(inputs, OneHot(10))
+        c.population("f1", 8, gate=SignGate())
+        c.connect("input", "f1", Dense(), rule=GEVB(), init=OnOff())
+        c.connect("f1", "output", Dense(), rule=GEVB(), init=OnOff(), sign="nonnegative")
+        path = tmp_path / f"{len(found)}.h5"
+        Trainer(Simulator(c, precision="float64"), data, epochs=1, observers=[RunRecorder(path)]).run()
+        found.append(run_alignment(Run(path))[-1].degrees["f1"])
+    assert abs(found[0] - found[1]) < 1e-6 < found[0]
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from neurosim.comparison.costs import waits
 from neurosim.comparison.setting import Setting
 from neurosim.description import is_number
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
+from neurosim.optimizers import OPTIMIZERS
 from neurosim.presented import usable_device
 from neurosim.runs.recording import refuse_other_version
 from neurosim.runs.run import Run
@@ -20,8 +21,6 @@ from neurosim.simulator import PRECISIONS
 
 if TYPE_CHECKING:
     from neurosim.comparison.comparison import Comparison
-
-OPTIMIZERS = ("adam", "sgd")
 
 
 def folder_name(setting: str) -> str:
@@ -47,8 +46,11 @@ def settings_apart(instance: Comparison, attribute: Attribute[Any], value: tuple
         names[name] = setting.name
 
 
-def seeds_once(instance: Comparison, attribute: Attribute[Any], value: tuple[int, ...]) -> None:
-    """One or more, each once."""
+def seeds_once(instance: Comparison, attribute: Attribute[Any], value: Any) -> None:
+    """One or more integers, each once."""
+    if not isinstance(value, tuple) or not all(type(seed) is int for seed in value):
+        found = list(value) if isinstance(value, tuple) else value
+        raise SimulationError(f"seeds: expected integers, such as (0, 1, 2), got {found!r}")
     if not value or len(set(value)) < len(value):
         raise SimulationError(f"seeds: expected at least one, each once, got {list(value)!r}")
 
@@ -59,9 +61,9 @@ def one_or_more(instance: Comparison, attribute: Attribute[Any], value: int) -> 
         raise SimulationError(f"{attribute.name}: expected an integer of at least 1, got {value!r}")
 
 
-def known_optimizer(instance: Comparison, attribute: Attribute[Any], value: str) -> None:
-    """One of :data:`OPTIMIZERS`."""
-    if value not in OPTIMIZERS:
+def known_optimizer(instance: Comparison, attribute: Attribute[Any], value: Any) -> None:
+    """One of :data:`~neurosim.optimizers.OPTIMIZERS`."""
+    if not isinstance(value, str) or value not in OPTIMIZERS:
         raise UnknownNameError("optimizer", str(value), OPTIMIZERS)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ from neurosim.comparison.table import Row, as_data, as_markdown
 from neurosim.datasets import Dataset
 from neurosim.errors import SimulationError
 from neurosim.observers import ProgressBar
-from neurosim.optimizers import SGD, Adam, Optimizer
+from neurosim.optimizers import Optimizer, optimizer_named
 from neurosim.readout import OneHot
 from neurosim.reproduction.reproduction import write_whole
 from neurosim.runs.recording import RunRecorder
@@ -52,8 +53,11 @@ def _in_order(value: Iterable[Setting]) -> tuple[Setting, ...]:
     return tuple(value)
 
 
-def _each(value: Iterable[int]) -> tuple[int, ...]:
-    return tuple(value)
+def _each(value: Any) -> Any:
+    """A tuple of integers, also of numpy's; whatever else it is, the validator refuses."""
+    if not isinstance(value, Iterable):
+        return value
+    return tuple(seed if isinstance(seed, bool) or not isinstance(seed, Integral) else int(seed) for seed in value)
 
 
 @frozen(eq=False)
@@ -265,10 +269,8 @@ class Comparison:
         )
 
     def _optimizer_of(self, circuit: Circuit) -> Optimizer:
-        if self.optimizer == "adam":  # does not see the scale of updates
-            return Adam(self.learning_rate)
         untied = [name for name, group in circuit.groups.items() if group.untied and group.rule is not None]
-        return SGD(self.learning_rate, groups={name: {"lr": self.learning_rate * circuit.K} for name in untied})
+        return optimizer_named(self.optimizer, self.learning_rate, dict.fromkeys(untied, circuit.K))
 
 
 def _train(task: tuple[Comparison, Setting, int]) -> str:

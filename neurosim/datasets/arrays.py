@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class Arrays:
 
 
 def arrays_of(
-    images: Any, labels: Any, test_images: Any, test_labels: Any, scale: Any, test_fraction: Any, seed: int
+    images: Any, labels: Any, test_images: Any, test_labels: Any, scale: Any, test_fraction: Any, seed: Any
 ) -> Arrays:
     """What :meth:`~neurosim.datasets.Dataset.from_arrays` was given, checked, as tensors.
 
@@ -51,12 +52,14 @@ def arrays_of(
         _refuse_other_length("test_labels", *test)
         return Arrays(*train, *test)
     count = len(train[0])
-    if not is_number(test_fraction) or not 1 <= round(test_fraction * count) < count:
+    if not is_number(test_fraction) or not 0 < test_fraction < 1 or not 1 <= round(test_fraction * count) < count:
         raise DataError(
-            f"test_fraction: expected a number that leaves both splits at least one of {count} images, "
+            f"test_fraction: expected a number from 0 to 1 that leaves both splits at least one of {count} images, "
             f"found {test_fraction!r}"
         )
-    order = torch.randperm(count, generator=stream(seed, "dataset split"), device="cpu")
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise DataError(f"seed: expected an integer, found {seed!r}")
+    order = torch.randperm(count, generator=stream(int(seed), "dataset split"), device="cpu")
     test_part, train_part = order.split([round(test_fraction * count), count - round(test_fraction * count)])
     return Arrays(*(part[train_part] for part in train), *(part[test_part] for part in train))
 
@@ -65,9 +68,15 @@ _TEST = ("test_images", "test_labels", "test_fraction")
 
 
 def _tensor(what: str, value: Any) -> Tensor:
+    if isinstance(value, Tensor) and (value.layout != torch.strided or value.is_nested or value.is_quantized):
+        kind = "nested" if value.is_nested else "quantized" if value.is_quantized else str(value.layout)
+        raise DataError(
+            f"{what}: expected a dense tensor of plain numbers, found a {kind.removeprefix('torch.')} one; "
+            f"{'pad' if value.is_nested else 'dequantize' if value.is_quantized else 'give it .to_dense()'} first"
+        )
     try:
         tensor = value.detach().cpu() if isinstance(value, Tensor) else torch.from_numpy(np.array(value))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise DataError(f"{what}: expected an array of numbers, found {type(value).__name__} ({error})") from error
     if tensor.is_complex():
         raise DataError(f"{what}: expected real numbers, found {tensor.dtype}")
@@ -87,9 +96,9 @@ def _pixels(what: str, value: Any, scale: Any) -> Tensor:
     if images.dtype == torch.uint8:
         if scale is not None:
             raise DataError(f"{what}: uint8 is 0 to 255 by itself, found scale={scale!r} too; leave it out")
-        return images.contiguous()
+        return images.clone(memory_format=torch.contiguous_format)  # the caller may write to the array later
     low, high = _limits(what, images, scale)
-    numbers = images if images.is_floating_point() else images.double()
+    numbers = images if images.dtype in _WITH_EXTREMES else images.double()
     if bad := int((~numbers.isfinite()).sum()):
         raise DataError(f"{what}: expected finite numbers, found {bad} that are NaN or infinite; remove or fill them")
     least, most = (float(extreme) for extreme in torch.aminmax(numbers))
@@ -100,6 +109,9 @@ def _pixels(what: str, value: Any, scale: Any) -> Tensor:
     return ((numbers.double() - low) * (255 / (high - low))).round().to(torch.uint8).contiguous()
 
 
+_WITH_EXTREMES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # torch finds none of float8
+
+
 def _limits(what: str, images: Tensor, scale: Any) -> tuple[float, float]:
     if scale is None:
         raise DataError(
@@ -107,9 +119,15 @@ def _limits(what: str, images: Tensor, scale: Any) -> tuple[float, float]:
             f"is to see as -1 and 1, such as (0, 1); images of 0 to 255 can be given as uint8"
         )
     pair = tuple(scale) if isinstance(scale, tuple | list) else ()
-    if len(pair) != 2 or not all(map(is_number, pair)) or not pair[0] < pair[1]:
+    if len(pair) != 2 or not all(map(is_number, pair)) or not float(pair[0]) < float(pair[1]):
         raise DataError(f"scale: expected two finite numbers (low, high), low below high, found {scale!r}")
-    return float(pair[0]), float(pair[1])
+    low, high = float(pair[0]), float(pair[1])
+    if not math.isfinite(high - low) or not math.isfinite(255 / (high - low)):
+        raise DataError(
+            f"scale: expected (low, high) for which high - low and 255 / (high - low) are finite, found {scale!r}; "
+            f"give numbers of another unit"
+        )
+    return low, high
 
 
 def _classes(what: str, value: Any) -> Tensor:
@@ -120,7 +138,12 @@ def _classes(what: str, value: Any) -> Tensor:
             f"{what}: expected integers (N,), the class of each image from 0, found "
             f"{str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}{hint}"
         )
-    return labels.to(torch.int64)
+    classes = labels.to(torch.int64, copy=True)
+    if len(classes) and int(classes.min()) < 0:
+        raise DataError(
+            f"{what}: expected classes from 0, found {int(classes.min())} to {int(classes.max())}; count them from 0"
+        )
+    return classes
 
 
 def _refuse_other_length(what: str, images: Tensor, labels: Tensor) -> None:

@@ -180,7 +180,8 @@ class Dataset:
 
         Raises:
             DataError: a shape or type that is none of these, NaN, numbers outside `scale`, no `scale` where one is
-                needed, lengths that differ, or not exactly one way to a test split.
+                needed or one too narrow or wide to compute with, a negative label, lengths that differ, not exactly
+                one way to a test split, or a fraction or seed that cannot be.
 
         Example:
             >>> import numpy

@@ -135,9 +135,15 @@ def codewords_of(readout: Readout) -> Float[Tensor, "classes length"]:
     """The table of targets, refused where classes would be confused.
 
     Raises:
-        CircuitError: not one word per class, or, from another package's code, words that are repeated or not finite.
+        CircuitError: no tensor, not one word per class, or, from another package's code, words that are repeated or
+            not finite.
     """
     words = readout.codewords()
+    if not isinstance(words, Tensor):
+        raise CircuitError(
+            f"readout {readout}: codewords() must be a torch tensor (classes, length), got {type(words).__name__}; "
+            f"make it one with torch.as_tensor"
+        )
     if tuple(words.shape) != (readout.classes, readout.length):
         raise CircuitError(
             f"readout {readout}: codewords() must have the shape {(readout.classes, readout.length)}, one word per "

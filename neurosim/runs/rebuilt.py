@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ def dataset_of(run: Run, data_dir: str | Path | None = None, dataset: str | None
     """
     attributes = run.attributes
     data = load_dataset(dataset or str(attributes["dataset"]), data_dir)
+    if len(json.loads(run.circuit_json)["inputs"]) == 1 and len(data.image_shape) == 3:
+        data = data.flattened()  # as it was, of the same name, when a circuit whose input has no space learned it
     data = data.subset(
         train=min(int(attributes["dataset_train_size"]), len(data.train)),
         test=min(int(attributes["dataset_test_size"]), len(data.test)),
