@@ -229,7 +229,8 @@ def nothing_undeclared_is_used(rule: PlasticityRule, circuit: str) -> None:
             for name, update in shown.items():
                 assert torch.equal(update, other[name]), f"the update of '{name}' depends on {signal.value}"
         kept, disturbed = (remembered(simulator, each) for each in (seen, changed))
-        for name in traces if signal is Signal.FEEDBACK else kept:  # other constants differ there to begin with
+        # other constants differ there to begin with
+        for name in sorted(traces if signal is Signal.FEEDBACK else kept):
             assert torch.equal(kept[name], disturbed[name]), f"the trace '{name}' depends on {signal.value}"
 
 

@@ -23,6 +23,7 @@ from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.observers import Observer
 from neurosim.runs.format import Commit, Series, line_bytes, to_array, to_tensor
+from neurosim.runs.places import hold
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
 from neurosim.runs.writer import RunWriter
@@ -309,7 +310,9 @@ def test_a_state_is_never_read_half_written(path: Path) -> None:
     writer.close()
 
 
-def test_a_second_writer_is_kept_off(path: Path) -> None:
+def test_a_second_writer_is_kept_off(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurosim.runs.places.PATIENCE", 0.0)  # the first one will not let go
+
     class Intruder(Observer):
         def on_epoch(self, trainer: Any, row: Any) -> None:
             for mode in ("resume", "overwrite"):
@@ -508,6 +511,25 @@ def test_resuming_a_finished_run_trains_nothing(path: Path) -> None:
     result = fake_training(path, 4, simulator, resume=True).run()
     assert numbers(result) == numbers(expected) and same_state(simulator.state_dict(), state)
     assert Run(path).finished
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_a_writer_waits_for_who_reads_just_now(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report may read a run in the very moment in which another process opens it to go on."""
+    fake_training(path, 2, FakeSimulator()).run()
+    reader, asked = h5py.File(path, "r"), []
+
+    def wait_a_moment(seconds: float) -> None:  # the reader is done when the writer has found it there twice
+        asked.append(seconds)
+        if len(asked) == 2:
+            reader.close()
+
+    monkeypatch.setattr("neurosim.runs.places.time.sleep", wait_a_moment)
+    hold(path).close()
+    assert len(asked) == 2
+    monkeypatch.setattr("neurosim.runs.places.PATIENCE", 0.0)
+    with h5py.File(path, "r"), pytest.raises(DataError, match="another process is writing or reading it; wait for it"):
+        hold(path)
 
 
 def test_an_early_stop_holds_after_resuming(path: Path) -> None:

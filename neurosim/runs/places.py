@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from neurosim.runs.format import Array, raw_bytes
 
 if sys.platform != "win32":
     import fcntl
+
+#: seconds that a writer waits for those who read its file; another writer holds it for longer
+PATIENCE = 2.0
 
 
 class Places:
@@ -96,15 +100,17 @@ def remove_leftover(part: Path) -> None:
 def hold(path: Path) -> FileIO:
     """Open a file for writing bytes and keep other writers off, but let HDF5 programs read it.
 
+    A program that reads just now, such as a report of a folder whose run is being resumed, is waited for a moment.
+
     Raises:
-        DataError: another process has it open.
+        DataError: another process has it open, and does not let go of it.
     """
     try:
         raw = FileIO(path, "r+")
     except OSError as error:
         raise DataError(f"{path}: expected a file that can be written ({error.strerror}); choose another") from error
     try:
-        _lock(raw)
+        _lock_when_free(raw)
     except BlockingIOError as error:
         raw.close()
         raise DataError(
@@ -112,6 +118,17 @@ def hold(path: Path) -> FileIO:
             "wait for it, end it, or choose another name"
         ) from error
     return raw
+
+
+def _lock_when_free(raw: FileIO) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return _lock(raw)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _lock(raw: FileIO) -> None:
