@@ -65,14 +65,8 @@ def network(
         UnknownNameError: another sign.
         CircuitError: :class:`ReLU` with nonnegative weights.
     """
-    if sign not in get_args(Sign):
-        raise UnknownNameError("sign", sign, get_args(Sign))
     circuit = Circuit(inputs, readout or OneHot(10), K=1 if conventional else None)
-    if isinstance(gate, ReLU) and circuit.K == 1 and sign == "nonnegative":  # vector units are refused below
-        raise CircuitError(
-            "gate=ReLU() with sign='nonnegative': weights past the first layer of rectified activity give no negative "
-            "pre-activation, so that every later gate is open at initialization and its layer linear; use sign='mixed'"
-        )
+    _refuse_sign(sign, gate, circuit.K)
     init: Initializer = OnOff() if sign == "nonnegative" else He()
     gate = gate if gate is not None else SignGate()
     learned = rule if rule is not None else BP() if conventional else GEVB()
@@ -101,6 +95,16 @@ def network(
         pre = f"fc{number}"
     connect(OUTPUT, Dense())
     return circuit.check()
+
+
+def _refuse_sign(sign: str, gate: Gate | None, components: int) -> None:
+    if sign not in get_args(Sign):
+        raise UnknownNameError("sign", sign, get_args(Sign))
+    if isinstance(gate, ReLU) and components == 1 and sign == "nonnegative":  # for vector units the gate refuses itself
+        raise CircuitError(
+            "gate=ReLU() with sign='nonnegative': weights past the first layer of rectified activity give no negative "
+            "pre-activation, so that every later gate is open at initialization and its layer linear; use sign='mixed'"
+        )
 
 
 MNIST, CIFAR10 = (1, 28, 28), (3, 32, 32)
