@@ -5,7 +5,7 @@ root of the width. This script measures it on random networks, for i.i.d. weight
 breaks two of Eq. 15's assumptions and has a recurrence of its own.
 
 Run it:  python examples/width_theory.py                                   (seconds)
-         python examples/width_theory.py --largest 8192 --seeds 3 --json width_theory.json      (docs/theory.md)
+         python examples/width_theory.py --largest 8192 --seeds 32 --json width_theory.json     (docs/theory.md)
 """
 
 from __future__ import annotations
