@@ -7,7 +7,6 @@ from copy import copy
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Literal
 
-import attrs
 import networkx as nx
 
 from neurosim.circuit_checks import (
@@ -20,6 +19,7 @@ from neurosim.circuit_checks import (
     refuse_missharing,
 )
 from neurosim.circuit_file import as_text, from_data, from_json, to_data, to_json
+from neurosim.circuit_variants import with_rules, with_sharing
 from neurosim.connectivity import Connectivity, Shape
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.gates import Gate
@@ -27,7 +27,6 @@ from neurosim.initializers import SIGNS, He, Initializer, Site
 from neurosim.plasticity import PlasticityRule
 from neurosim.populations import (
     BIASES,
-    SHARINGS,
     Population,
     Shared,
     SynapseGroup,
@@ -209,24 +208,7 @@ class Circuit:
             >>> circuits.load("digits-fc").with_rules(BP()).groups["fc2->output"].rule
             BP()
         """
-        if not isinstance(rules, Mapping | PlasticityRule | None):
-            raise CircuitError(f"with_rules: expected a rule such as GEVB(), None, or GROUP -> rule, got {rules!r}")
-        chosen: dict[str, PlasticityRule | None]
-        if isinstance(rules, Mapping):
-            chosen = {self.group(name).name: rule for name, rule in rules.items()}
-        else:
-            chosen = {g.name: rules for g in self.groups.values() if g.rule is not None or frozen_too}
-        twin = self.copy()
-        for name, rule in chosen.items():
-            group = attrs.evolve(self.group(name), rule=rule)
-            refuse_misfit(twin, group, self.populations[group.pre], self.populations[group.post])
-            twin.graph.edges[group.pre, group.post, name]["group"] = group
-        for name, population in twin.populations.items():
-            # an explicit bias_rule follows one rule for all, and does not outlive the freezing of all groups
-            frozen = all(group.rule is None for group in twin.into(name))
-            if isinstance(population.bias_rule, PlasticityRule) and (not isinstance(rules, Mapping) or frozen):
-                twin.graph.nodes[name]["population"] = attrs.evolve(population, bias_rule="shared")
-        return twin
+        return with_rules(self, rules, frozen_too=frozen_too)
 
     def with_sharing(self, sharing: str, relaxation: WeightRelaxation | None = None) -> Circuit:
         """A copy in which all groups between vector units are tied, or untied and relaxed.
@@ -237,18 +219,7 @@ class Circuit:
             >>> untied.weight_shape(untied.group("fc1->fc2"))
             (10, 128, 256)
         """
-        if sharing not in SHARINGS:
-            raise CircuitError(
-                f"with_sharing: expected 'tied' or 'untied', for all groups between vector units, got {sharing!r}; "
-                f"single groups are given theirs by connect(..., sharing=...)"
-            )
-        twin = self.copy()
-        for name, group in self.groups.items():
-            if not self.populations[group.pre].scalar:
-                changed = attrs.evolve(group, sharing=sharing, relaxation=relaxation)
-                refuse_missharing(twin, changed, self.populations[group.pre])
-                twin.graph.edges[group.pre, group.post, name]["group"] = changed
-        return twin
+        return with_sharing(self, sharing, relaxation)
 
     def copy(self) -> Circuit:
         """A circuit of the same parts; building on one does not change the other."""
