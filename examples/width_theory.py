@@ -31,16 +31,16 @@ from neurosim.figures.width_theory import draw_width_theory
 HIDDEN = 4
 #: a forward pass holds whole weight matrices of doubles while they are drawn
 LARGEST_SIMULATED = 1024
+#: Eq. 15 is for wide layers: its error is that from this width up
+WIDE = 256
 
 
 def summary(widths: list[int], r: Values, predicted: Values) -> dict[str, Any]:
     """Means over examples for every seed, and what Eq. 15 (or the recurrence for ON/OFF) says."""
     per_seed = r.mean(2)  # (widths, seeds, layers)
-    wide = [number for number, width in enumerate(widths) if width >= 256]
-    slopes = (
-        [log_log_slope(widths, r.mean((1, 2))[:, layer]) for layer in range(r.shape[-1])] if len(widths) > 1 else []
-    )
-    error = per_seed.mean(1)[wide] / predicted[wide] - 1 if wide else np.zeros((1, 1))
+    wide = [number for number, width in enumerate(widths) if width >= WIDE]
+    slopes = [log_log_slope(widths, r.mean((1, 2))[:, layer]) for layer in range(r.shape[-1])]
+    error = per_seed.mean(1)[wide] / predicted[wide] - 1
     return {
         "widths": widths,
         "measured_by_width_seed_layer": per_seed.round(5).tolist(),
@@ -99,6 +99,7 @@ def main(largest: int = 512, seeds: int = 2, json_path: Path | None = None) -> d
         {name: np.array(found[name]["predicted_by_width_layer"])[:, 0] for name in names},
     )
     ax.figure.savefig("width_theory.png", dpi=150)
+    print("picture in width_theory.png")
     if json_path is not None:
         command = f"python examples/width_theory.py --largest {largest} --seeds {seeds} --json {json_path.name}"
         about = {"command": command, "hidden": HIDDEN, "seeds": seeds}
@@ -108,8 +109,10 @@ def main(largest: int = 512, seeds: int = 2, json_path: Path | None = None) -> d
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Eq. 15 against random networks")
-    parser.add_argument("--largest", type=int, default=512, help="widths 32, 64, ... up to this one")
+    parser.add_argument("--largest", type=int, default=512, help=f"widths 32, 64, ... up to this one, {WIDE} or more")
     parser.add_argument("--seeds", type=int, default=2, help="networks per width")
     parser.add_argument("--json", type=Path, default=None, help="where to write all numbers")
     given = parser.parse_args()
+    if given.largest < WIDE or given.seeds < 1:
+        parser.error(f"expected --largest of {WIDE} or more and --seeds of 1 or more")
     main(given.largest, given.seeds, given.json)

@@ -158,17 +158,24 @@ def _refuse_undeclared(circuit: Circuit, group: SynapseGroup, rule: PlasticityRu
 
 def refuse_incomplete(circuit: Circuit) -> None:
     """Raise unless every population hears the input, reaches the output, and knows how its bias learns."""
+    for loose in loose_ends(circuit):
+        raise CircuitError(loose)
     for name in circuit.populations:
-        if name != "input" and not circuit.into(name):  # without cycles this means that all hear the input
-            raise CircuitError(f"population '{name}' has no input; connect() a group into it")
+        _refuse_bias_rule(circuit, name)
+
+
+def loose_ends(circuit: Circuit) -> list[str]:
+    """Which populations do not hear the input, or have no way to the output, each with what would mend it."""
+    deaf = [name for name in circuit.populations if name != "input" and not circuit.into(name)]  # there are no cycles
+    found = [f"population '{name}' has no input; connect() a group into it" for name in deaf]
     sources = {p.gate.listens_to for p in circuit.populations.values() if p.gate is not None}
     for name in circuit.populations:
         heard = nx.descendants(circuit.graph, name) | {name}
         if "output" not in heard and not heard & sources:
-            raise CircuitError(
+            found.append(
                 f"population '{name}' has no way to 'output'; connect() it to 'output' or to another population"
             )
-        _refuse_bias_rule(circuit, name)
+    return found
 
 
 def _refuse_bias_rule(circuit: Circuit, population: str) -> None:

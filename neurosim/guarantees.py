@@ -16,6 +16,7 @@ import networkx as nx
 import torch
 from attrs import frozen
 
+from neurosim.circuit_checks import loose_ends
 from neurosim.connectivity import AvgPool
 from neurosim.connectivity.base import count
 from neurosim.errors import CircuitError, SimulationError, UnknownNameError
@@ -101,16 +102,25 @@ def guarantees(circuit: Circuit, rule: PlasticityRule | None = None) -> Guarante
     learning = [group for group in circuit.groups.values() if group.rule is not None]
     if not learning and rule is not None:
         learning = list(circuit.groups.values())
+    constant = _constant_credit(circuit, learning, rule)
+    inexact = [group for group in learning if not _exact(group, rule)]
+    follows = constant.met and not inexact and not _inexact_biases(circuit, rule)  # every update is the gradient itself
     return Guarantees(
         (
-            _constant_credit(circuit, learning, rule),
-            _one_output(circuit),
-            _nonnegative(circuit),
+            _complete(circuit),
+            constant,
+            _one_output(circuit, follows),
+            _nonnegative(circuit, follows),
             _gate_form(circuit),
-            _no_sharing_over_space(circuit, [group for group in learning if not _exact(group, rule)]),
-            _shared_by_components(circuit, [group for group in learning if not _exact(group, rule)]),
+            _no_sharing_over_space(circuit, inexact),
+            _shared_by_components(circuit, inexact),
         )
     )
+
+
+def _complete(circuit: Circuit) -> Condition:
+    """What no signal reaches or leaves can neither learn nor be judged; :meth:`Circuit.check` refuses it."""
+    return _condition("complete circuit", loose_ends(circuit), "", "every population hears the input and is heard")
 
 
 def _condition(name: str, found: list[str], advice: str, holds: str) -> Condition:
@@ -123,6 +133,13 @@ def _condition(name: str, found: list[str], advice: str, holds: str) -> Conditio
 def _exact(group: SynapseGroup, rule: PlasticityRule | None) -> bool:
     """Whether a group's update is the gradient itself: at the output the engine applies it whatever the rule."""
     return group.post == "output" or (rule if rule is not None else group.rule) == rule_named("bp")
+
+
+def _inexact_biases(circuit: Circuit, rule: PlasticityRule | None) -> bool:
+    """Whether a bias before the output learns by another rule than BP; asked where every bias knows its rule."""
+    own = [circuit.bias_rule(name) for name in circuit.populations if name != "output"]
+    judged = [rule if rule is not None else each for each in own if each is not None]
+    return any(each != rule_named("bp") for each in judged)
 
 
 def _constant_credit(circuit: Circuit, learning: list[SynapseGroup], rule: PlasticityRule | None) -> Condition:
@@ -169,14 +186,19 @@ def _inconstant_biases(circuit: Circuit, learning: list[SynapseGroup], judged: P
     return found
 
 
-def _one_output(circuit: Circuit) -> Condition:
+_FOLLOWS = "not needed: everything that learns follows the gradient itself"
+
+
+def _one_output(circuit: Circuit, follows: bool) -> Condition:
     units = circuit.output_units
+    if follows and units > 1:
+        return Condition("one vector output unit", True, _FOLLOWS)
     found = [f"the output has {units} units of K = {circuit.K}"] if units > 1 else []
     advice = f"use K={circuit.readout.length}, one vector output unit"
     return _condition("one vector output unit", found, advice, f"one output unit of K = {circuit.K} components")
 
 
-def _nonnegative(circuit: Circuit) -> Condition:
+def _nonnegative(circuit: Circuit, follows: bool) -> Condition:
     """Every group between vector units; the first layer and all biases are free (Appendix B)."""
     populations = circuit.populations
     past = [group for group in circuit.groups.values() if not populations[group.pre].scalar]
@@ -186,7 +208,10 @@ def _nonnegative(circuit: Circuit) -> Condition:
         connectivity = circuit.into(relay.name)[0].connectivity
         if type(connectivity) is not AvgPool:
             found.append(f"the relay '{relay.name}' by {connectivity} is not known to be nonnegative")
-    holds = f"{len(past)} groups past the first layer are nonnegative"
+    if found and follows:
+        return Condition("nonnegative past the first layer", True, _FOLLOWS)
+    number = {0: "no group is past the first layer", 1: "the only group past the first layer is nonnegative"}
+    holds = number.get(len(past), f"{len(past)} groups past the first layer are nonnegative")
     return _condition("nonnegative past the first layer", found, advice, holds)
 
 

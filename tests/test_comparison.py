@@ -397,6 +397,9 @@ def test_a_run_that_fails_does_not_stop_the_others(digits, tmp_path):
     ("settings", "options", "text"),
     [
         ([Setting("a")], {}, "expected two or more Settings, the first the reference"),
+        (5, {}, "expected two or more Settings, the first the reference, got 5"),
+        (Setting("a"), {}, "expected two or more Settings, the first the reference, got Setting("),
+        ("gevb", {}, "expected two or more Settings, the first the reference, got 'gevb'"),
         ([Setting("a b"), Setting("a/b")], {}, "in the folder 'a-b', which setting 'a b' has too; rename it"),
         ([Setting("a"), Setting("??")], {}, "in the folder ''; rename it"),
         ([Setting("a"), Setting("b")], {"seeds": ()}, "seeds: expected at least one, each once, got []"),
@@ -418,6 +421,15 @@ def test_comparisons_that_cannot_be(digits, tmp_path, settings, options, text):
     with pytest.raises((CircuitError, SimulationError, UnknownNameError, DataError)) as error:
         Comparison(small(), digits, settings, tmp_path / "out", **options)
     assert text in str(error.value) and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["digits", None])
+def test_names_are_no_datasets_and_no_circuits(digits, tmp_path, name):
+    settings = [Setting("a"), Setting("b")]
+    with pytest.raises(DataError, match=r"dataset: expected a Dataset, such as load_dataset\('digits'\), got"):
+        Comparison(small(), name, settings, tmp_path / "out")
+    with pytest.raises(CircuitError, match=r"circuit: expected a Circuit, such as circuits.load\('digits-fc'\), got"):
+        Comparison(name, digits, settings, tmp_path / "out")
 
 
 def test_seeds_may_be_numpys(digits, tmp_path):

@@ -115,6 +115,14 @@ def test_width_theory(tmp_path):
     assert (tmp_path / "width_theory.png").stat().st_size > 10_000 and (tmp_path / "numbers.json").exists()
 
 
+@pytest.mark.parametrize("options", [["--largest", "128"], ["--seeds", "0"]])
+def test_width_theory_refuses_what_would_measure_nothing(tmp_path, options):
+    command = [sys.executable, str(ROOT / "examples" / "width_theory.py"), *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "--largest of 256 or more and --seeds of 1 or more" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_readme_example(tmp_path):
     """Its blocks one after the other, with what those before them made, but for the one that reads a run of MNIST"""
     text = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -33,6 +33,7 @@ from neurosim.errors import UnknownNameError
 from neurosim.plasticity import available_rules, rule_named
 
 NAMES = [
+    "complete circuit",
     "constant credit",
     "one vector output unit",
     "nonnegative past the first layer",
@@ -76,10 +77,43 @@ def test_reasons_name_the_place_and_what_fits() -> None:
 
 def test_scalar_outputs() -> None:
     conventional = small("digits-fc", rule=BP(), readout=OneHot(10), K=1)
-    assert unmet(conventional) == ["one vector output unit"]
-    assert "10 units of K = 1; use K=10" in conventional.guarantees()["one vector output unit"].reason
+    assert unmet(conventional) == [], "everything follows the gradient itself"
     assert unmet(conventional, GEVB()) == ["constant credit", "one vector output unit"]
+    assert "10 units of K = 1; use K=10" in conventional.guarantees(GEVB())["one vector output unit"].reason
     assert unmet(small("digits-fc", rule=GEVB(), readout=Binary(2), K=1)) == [], "Section 2: a scalar output"
+
+
+def test_signs_are_free_where_everything_follows_the_gradient() -> None:
+    mixed = load("digits-fc", sign="mixed")
+    assert unmet(mixed, BP()) == []
+    assert "follows the gradient itself" in mixed.guarantees(BP())["nonnegative past the first layer"].reason
+    one_broadcast = mixed.with_rules(BP()).with_rules({"input->fc1": GEVB()})
+    assert unmet(one_broadcast) == ["nonnegative past the first layer"]
+    biases = one_hidden(GEVB(), learns=BP())
+    biases.population("f2", (8,), gate=SignGate())
+    biases.connect("input", "f2", Dense(), rule=BP())
+    biases.connect("f2", "output", Dense(), rule=BP())
+    assert unmet(biases) == ["nonnegative past the first layer"], "the bias of f1 learns by a broadcast"
+
+
+def test_loose_ends() -> None:
+    c = Circuit((1, 8, 8), OneHot(10))
+    c.population("f1", (8,), gate=SignGate())
+    c.connect("input", "f1", Dense(), rule=GEVB())
+    assert unmet(c) == ["complete circuit"]
+    assert "population 'output' has no input" in c.guarantees()["complete circuit"].reason
+    c.connect("f1", "output", Dense(), rule=GEVB(), sign="nonnegative", init=OnOff())
+    assert unmet(c) == []
+    c.population("lonely", (2,))
+    assert unmet(c) == ["complete circuit"]
+
+
+def test_how_many_groups_are_past_the_first_layer() -> None:
+    def said(c: Circuit) -> str:
+        return c.guarantees()["nonnegative past the first layer"].reason
+
+    assert said(one_hidden("shared")) == "the only group past the first layer is nonnegative"
+    assert said(load("digits-fc")) == "2 groups past the first layer are nonnegative"
 
 
 @pytest.mark.parametrize("name", available_rules())

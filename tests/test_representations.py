@@ -171,6 +171,11 @@ def test_nothing_is_replaced_unasked(run, tmp_path):
     assert [each.epoch for each in read_representations(out)] == [2]
 
 
+def test_a_file_of_representations_ends_in_h5(run, tmp_path):
+    with pytest.raises(DataError, match=r"seen.png: expected a file name that ends in .h5 or .hdf5, found '.png'"):
+        represent([Run(run)], tmp_path / "seen.png")
+
+
 def test_what_fails_late_leaves_the_old_file(run, tmp_path, monkeypatch):
     out = tmp_path / "seen.h5"
     command(run, "--epochs", "0", "--out", out, *ASKED_QUICKLY)

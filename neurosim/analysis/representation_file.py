@@ -13,6 +13,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from neurosim.analysis.embedding import EmbeddingSettings
+from neurosim.datasets.hdf5 import SUFFIXES
 from neurosim.errors import DataError
 
 FORMAT, VERSION = "neurosim-representations", 1
@@ -109,10 +110,13 @@ def refuse_target(path: Path, sources: Iterable[Path], *, overwrite: bool) -> No
     """Raise a DataError where representations must not be written.
 
     Raises:
-        DataError: a folder, a file without ``overwrite``, or one that is something else than representations.
+        DataError: a folder, another suffix than HDF5's, a file without ``overwrite``, or one that is something else
+            than representations.
     """
     if path.is_dir():
         raise DataError(f"{path}: expected a file name, found a folder; add a name such as representations.h5")
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path}: expected a file name that ends in .h5 or .hdf5, found {path.suffix!r}; rename it")
     if not path.exists():
         return
     if not overwrite:

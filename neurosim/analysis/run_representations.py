@@ -124,8 +124,9 @@ def epochs_of(run: Run, wanted: Sequence[str]) -> list[int]:
     if missing or not kept:
         raise DataError(
             f"{run.path}: expected the weights of epoch {', '.join(map(str, missing)) or '0 or later'}, found those of "
-            f"epochs: {', '.join(map(str, kept)) or 'none'}; record with RunRecorder(..., checkpoints='all'), as "
-            "`neurosim train` does, or with `neurosim reproduce --checkpoints all`"
+            f"epochs: {', '.join(map(str, kept)) or 'none'}; record with RunRecorder(..., checkpoints='all') at "
+            "the Trainer's checkpoint_every= (`neurosim train --checkpoint-every`), or with `neurosim reproduce "
+            "--checkpoints all`"
         )
     return sorted(found)
 

@@ -11,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from neurosim.analysis.representation_file import Representation
 
-_POPULATIONS = "Which, repeated or a,b. [default: the last convolutional or local one, else the last before the output]"
+_POPULATIONS = (
+    "Which, repeated or a,b. [default: the last with space, pools included; without any the last before the output]"
+)
 _EPOCHS = "Numbers, 'first' (before training), 'last', 'all'; a,b for several."
 _EXAMPLES = "The first so many images. [default: 2000, or all where there are fewer]"
 

@@ -11,6 +11,7 @@ from attrs import Attribute
 from neurosim.circuit import Circuit
 from neurosim.comparison.costs import waits
 from neurosim.comparison.setting import Setting
+from neurosim.datasets import Dataset
 from neurosim.description import is_number
 from neurosim.errors import CircuitError, DataError, SimulationError, UnknownNameError
 from neurosim.optimizers import OPTIMIZERS
@@ -33,10 +34,23 @@ def folder_name(setting: str) -> str:
     return re.sub(r"[^\w.=+-]+", "-", setting).strip(".-")
 
 
-def settings_apart(instance: Comparison, attribute: Attribute[Any], value: tuple[Setting, ...]) -> None:
+def a_circuit(instance: Comparison, attribute: Attribute[Any], value: Any) -> None:
+    """A circuit, not its name."""
+    if not isinstance(value, Circuit):
+        raise CircuitError(f"circuit: expected a Circuit, such as circuits.load('digits-fc'), got {value!r}")
+
+
+def a_dataset(instance: Comparison, attribute: Attribute[Any], value: Any) -> None:
+    """A dataset, not its name."""
+    if not isinstance(value, Dataset):
+        raise DataError(f"dataset: expected a Dataset, such as load_dataset('digits'), got {value!r}")
+
+
+def settings_apart(instance: Comparison, attribute: Attribute[Any], value: Any) -> None:
     """Two or more, whose runs are in different folders."""
-    if len(value) < 2 or not all(isinstance(setting, Setting) for setting in value):
-        raise CircuitError(f"settings: expected two or more Settings, the first the reference, got {list(value)!r}")
+    if not isinstance(value, tuple) or len(value) < 2 or not all(isinstance(each, Setting) for each in value):
+        found = list(value) if isinstance(value, tuple) else value
+        raise CircuitError(f"settings: expected two or more Settings, the first the reference, got {found!r}")
     names: dict[str, str] = {}
     for setting in value:
         name = folder_name(setting.name)

@@ -19,6 +19,8 @@ from attrs import field, frozen
 from neurosim import __version__
 from neurosim.circuit import Circuit
 from neurosim.comparison.checks import (
+    a_circuit,
+    a_dataset,
     device_there,
     folder_name,
     known_optimizer,
@@ -49,8 +51,9 @@ from neurosim.step_costs import StepCost, step_costs
 from neurosim.training import Trainer, refuse_misfit
 
 
-def _in_order(value: Iterable[Setting]) -> tuple[Setting, ...]:
-    return tuple(value)
+def _in_order(value: Any) -> Any:
+    """A tuple of settings; what cannot be one the validator refuses."""
+    return value if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
 
 
 def _each(value: Any) -> Any:
@@ -101,8 +104,8 @@ class Comparison:
         (0.0, True)
     """
 
-    circuit: Circuit
-    dataset: Dataset
+    circuit: Circuit = field(validator=a_circuit)
+    dataset: Dataset = field(validator=a_dataset)
     settings: tuple[Setting, ...] = field(converter=_in_order, validator=settings_apart)
     folder: Path = field(converter=Path)
     epochs: int = field(default=5, kw_only=True, validator=one_or_more)
