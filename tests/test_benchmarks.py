@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -209,3 +210,30 @@ def test_rounds_take_turns(benchmark):
     assert "".join(calls) == "aabbbbaa"  # one call to warm up, one timed; the second round backwards
     assert {name: len(found) for name, found in seconds.items()} == {"a": 2, "b": 2}
     assert rounds.pairwise([2.0, 9.0, 4.0], [1.0, 3.0, 4.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+
+
+def test_loss_spikes_runs(tmp_path):
+    out = tmp_path / "spikes.json"
+    shown = run_script("loss_spikes.py", "--epochs", "2", "--seeds", "3", "--out", out)
+    refuse_places(out.read_text())
+    (found,) = json.loads(out.read_text())["measured"]
+    assert "digits-fc, seed 3" in shown and found["seed"] == 3
+    assert [row["epoch"] for row in found["angles"]] == [0, 0.5, 1, 1.5, 2]
+    first, last = found["angles"][0], found["angles"][-1]
+    assert set(first["degrees"]) == {"fc1", "fc2"} and first["degrees"] != last["degrees"]
+    simulator = Simulator(circuits.load("digits-fc", widths=(8, 6)), seed=3)
+    weights = simulator.weights["fc2->output"]
+    assert first["output_weights"]["zero"] == round(float((weights == 0).double().mean()), 3)
+    spread = float(weights.std(correction=0) / weights.mean())
+    assert first["degrees"]["fc2"] == pytest.approx(math.degrees(math.atan(spread)), abs=0.01), "Eqs. 13 and 22"
+
+
+def test_spikes_are_far_above_what_was_usual(benchmark):
+    spikes_of = benchmark("loss_spikes").spikes_of
+    trace = [(1.0, 0.1)] * 200
+    assert spikes_of(trace) == []
+    trace[120] = (2.5, 0.1)
+    trace[125] = (2.6, 0.1)  # of the same spike
+    trace[121:] = [(loss, 0.3) for loss, _ in trace[121:]]
+    (only,) = spikes_of(trace)
+    assert only == {"step": 121, "loss": 2.5, "median_before": 1.0, "zero_before": 0.1, "zero_after": 0.3}
