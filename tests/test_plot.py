@@ -17,6 +17,7 @@ from neurosim.cli import app
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
+from neurosim.gates import FirstBinGate
 from neurosim.plotting.names import NAMES, REPRESENTED
 from neurosim.plotting.numbers import FROM_NUMBERS
 from neurosim.plotting.paper import PAPER_FIGURES
@@ -237,6 +238,18 @@ def test_labels_tell_circuits_apart(folder, tmp_path):
     mixed = train(tmp_path / "mixed.h5", sign="mixed")
     labels = [each.label for each in collect(opened(folder / "gevb0.h5", wider, mixed))]
     assert labels == ["GEVB+, vectorized, 12-8", "GEVB+, vectorized, 16-8", "GEVB, vectorized"]
+
+
+def test_no_run_is_left_out_where_files_have_one_name(tmp_path):
+    paths = []
+    for gate in (SignGate(), FirstBinGate()):
+        circuit = circuits.load("digits-fc", widths=WIDTHS, gate=gate)
+        paths += [train(tmp_path / type(gate).__name__ / f"seed{n}.h5", circuit=circuit, seed=n) for n in (0, 1)]
+    (ax,) = plot_learning_curves(opened(*paths), Options()).axes
+    assert len(ax.lines) == 4 and ax.get_title() == "digits, fully connected, 2 seeds"
+    drawn = plot_alignment(opened(*paths), Options()).axes
+    labels = ["SignGate, 2 seeds", "FirstBinGate, 2 seeds"]
+    assert [ax.get_title().partition("vectorized, ")[2] for ax in drawn] == labels
 
 
 def test_receptive_fields_need_images(tmp_path):

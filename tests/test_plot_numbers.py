@@ -141,6 +141,12 @@ def test_runs_of_other_experiments_are_refused_with_how_to_record(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_two_circuits_do_not_share_the_place_of_an_experiment():
+    match = "noted as one experiment, table2/fc/vectorized/nonnegative/gevb, which has one place; name the runs of one"
+    with pytest.raises(DataError, match=match):
+        lay_out("figure-2", [angles(), angles(label="GEVB+, vectorized, 12-8")])
+
+
 @pytest.mark.parametrize(("figure", "other"), [("figure-4", "learning-curves"), ("figure-2", "alignment")])
 def test_shortened_runs_are_no_published_ones(tmp_path, figure, other):
     (tmp_path / "reproduction.json").write_text(json.dumps({"settings": {"train_examples": 64}}))

@@ -12,6 +12,7 @@ from attrs import evolve
 from neurosim.analysis.representation_file import Representation, read_representations
 from neurosim.circuit import Circuit
 from neurosim.errors import DataError
+from neurosim.runs.labels import Named, told_apart
 
 #: classes that are drawn: as many as in Figure 3A, because ten on top of each other show nothing
 CLASSES = 5
@@ -163,14 +164,16 @@ def _in_order(found: Sequence[Representation]) -> list[str]:
 
 
 def _told_apart(found: list[Representation]) -> list[Representation]:
-    """Where two circuits are called alike, the run's name tells."""
-    circuits: dict[str, set[str]] = {}
+    """Circuits that are called alike by what differs, at last by the run's name, or by the file where that is one."""
+    first: dict[tuple[str, str, str], Representation] = {}
     for each in found:
-        circuits.setdefault(each.label, set()).add(each.circuit)
-    return [
-        evolve(each, label=f"{each.label}, {Path(each.run).stem}") if len(circuits[each.label]) > 1 else each
-        for each in found
+        first.setdefault((each.title, each.label, each.circuit), each)
+    named = [
+        Named(each.title, each.label, Circuit.from_json(each.circuit), each.path.with_suffix("") / each.run)
+        for each in first.values()
     ]
+    labels = dict(zip(first, told_apart(named), strict=True))
+    return [evolve(each, label=labels[each.title, each.label, each.circuit]) for each in found]
 
 
 def _refuse_mixed(found: Sequence[Representation], fields: Sequence[str]) -> None:
