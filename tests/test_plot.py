@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, SignGate, Simulator, circuits
+from neurosim.analysis.alignment_recorder import AlignmentRecorder
 from neurosim.analysis.run_alignment import run_alignment
 from neurosim.cli import app
 from neurosim.datasets import load_dataset
@@ -41,12 +42,13 @@ WIDTHS = (12, 8)
 
 
 def train(path: Path, rule=None, seed: int = 0, epochs: int = 2, **options) -> Path:
-    """A run of seconds; ``options`` of the recorder or, ``batch_size`` and ``sign``, of the training."""
+    """A run of seconds; ``options`` of the recorder, or the training's: batch size, sign, checkpoints, observers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     batch_size, sign = options.pop("batch_size", 50), options.pop("sign", "nonnegative")
+    every, others = options.pop("checkpoint_every", 10), options.pop("observers", [])
     circuit = options.pop("circuit", None) or circuits.load("digits-fc", widths=WIDTHS, rule=rule or GEVB(), sign=sign)
-    recorder = RunRecorder(path, **options)
-    Trainer(Simulator(circuit, seed=seed), DIGITS, epochs=epochs, batch_size=batch_size, observers=[recorder]).run()
+    about = {"epochs": epochs, "batch_size": batch_size, "checkpoint_every": every}
+    Trainer(Simulator(circuit, seed=seed), DIGITS, observers=[RunRecorder(path, **options), *others], **about).run()
     return path
 
 
@@ -250,6 +252,39 @@ def test_no_run_is_left_out_where_files_have_one_name(tmp_path):
     drawn = plot_alignment(opened(*paths), Options()).axes
     labels = ["SignGate, 2 seeds", "FirstBinGate, 2 seeds"]
     assert [ax.get_title().partition("vectorized, ")[2] for ax in drawn] == labels
+
+
+def test_angles_that_were_recorded_are_drawn_without_images(tmp_path, monkeypatch):
+    """Where they are of all checkpoints; else they are measured."""
+
+    def no_images(name, folder):
+        raise DataError("no images here")
+
+    whole = train(tmp_path / "whole.h5", observers=[AlignmentRecorder(32)])
+    gaps = train(tmp_path / "gaps.h5", seed=1, checkpoint_every=1)
+    watch = [AlignmentRecorder(32, allow_gaps=True)]
+    train(gaps, seed=1, epochs=4, observers=watch, resume=True, checkpoint_every=1)
+    monkeypatch.setattr("neurosim.runs.rebuilt.load_dataset", no_images)
+    (angles,) = measure("alignment", opened(whole), Options())
+    recorded = Run(whole).alignment()
+    assert angles.epochs == (0, 2) and angles.degrees.tolist() == [recorded[["fc1", "fc2"]].to_numpy().tolist()]
+    assert Run(gaps).alignment()["epoch"].tolist() == [3, 4] and Run(gaps).kept_epochs == (0, 1, 2, 3, 4)
+    with pytest.raises(DataError, match="no images here"):
+        measure("alignment", opened(gaps), Options())
+
+
+def test_recorded_angles_need_no_weights(tmp_path):
+    path = train(tmp_path / "run.h5", checkpoints="last", observers=[AlignmentRecorder(32)])
+    (angles,) = measure("alignment", opened(path), Options())
+    assert angles.epochs == (0, 2)
+
+
+def test_a_setting_of_compare_is_to_be_trained_by_itself(tmp_path):
+    path = train(tmp_path / "run.h5", checkpoints="last", notes={"setting": {"name": "as it is"}})
+    with pytest.raises(DataError, match="`neurosim compare` keeps no more, so train this setting by itself: record"):
+        plot_alignment(opened(path), Options())
+    with pytest.raises(DataError, match="found those of epochs: 2; record with"):
+        plot_alignment(opened(train(tmp_path / "other.h5", checkpoints="last")), Options())
 
 
 def test_receptive_fields_need_images(tmp_path):

@@ -16,6 +16,8 @@ from neurosim.runs.labels import Named, told_apart
 from neurosim.runs.run import Run
 
 _WRITTEN = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+#: kinds of units, as labels call them: of several components, of one
+UNITS = ("vectorized", "conventional")
 #: attributes and settings of a run that the seeds of one series must have in common
 _IN_COMMON = ("dataset_fingerprint", "dataset_train_size", "dataset_test_size", "precision", "vectorization")
 _IN_COMMON_CONFIG = ("batch_size", "optimizer")
@@ -152,7 +154,7 @@ def label(circuit: Circuit) -> str:
     inner = [group for group in learned if not circuit.populations[group.pre].scalar]
     rules = " & ".join(dict.fromkeys(type(group.rule).__name__ for group in learned if group.rule is not None))
     nonnegative = bool(inner) and all(group.sign == "nonnegative" for group in inner)
-    units = "vectorized" if circuit.K > 1 else "conventional"
+    units = UNITS[circuit.K == 1]
     return f"{rules or 'frozen'}{'+' if nonnegative else ''}, {units}"
 
 
