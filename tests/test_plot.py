@@ -32,6 +32,7 @@ from neurosim.plotting.runs import (
     plot_weights,
 )
 from neurosim.published import Protocol, PublishedAngles, PublishedExperiment
+from neurosim.rules.dfa import DFA
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
 from neurosim.runs.series import collect, find_runs
@@ -209,6 +210,27 @@ def test_an_alignment_that_cannot_be_measured_names_the_run(tmp_path):
     path = train(tmp_path / "frozen.h5", circuit=circuit.with_rules({"fc1->fc2": None}))
     with pytest.raises(DataError, match=r"frozen.h5: its alignment cannot be measured: no hidden population gets its"):
         plot_alignment(opened(path), Options())
+
+
+def test_credits_of_populations_without_one_rule_are_left_out(tmp_path):
+    circuit = circuits.load("digits-fc", widths=WIDTHS).with_rules({"input->fc1": None})
+    figure = FIGURES["credits"](opened(train(tmp_path / "half.h5", circuit=circuit)), Options())
+    assert [ax.get_title().partition("\n")[0] for ax in figure.axes] == [
+        "fc2, before training",
+        "fc2, after epoch 2",
+    ]
+    assert "not drawn, because no rule or several learn into it: fc1" in figure.get_suptitle()
+    path = train(tmp_path / "frozen.h5", circuit=circuit.with_rules({"fc1->fc2": None}))
+    with pytest.raises(DataError, match=r"frozen.h5: its credit cannot be measured: no hidden population gets its"):
+        FIGURES["credits"](opened(path), Options())
+    two = Circuit((1, 8, 8), OneHot(10))
+    two.population("fc1", 12, gate=SignGate())
+    two.population("fc2", 8, gate=SignGate(), bias=None)
+    for pre, post in (("input", "fc1"), ("fc1", "fc2"), ("fc2", "output")):
+        two.connect(pre, post, Dense(), rule=GEVB())
+    two.connect("input", "fc2", Dense(), name="skip", rule=DFA())
+    figure = FIGURES["credits"](opened(train(tmp_path / "two.h5", circuit=two)), Options())
+    assert len(figure.axes) == 2 and "learn into it: fc2" in figure.get_suptitle()
 
 
 def test_runs_trained_in_different_ways_are_not_averaged(folder, tmp_path):
