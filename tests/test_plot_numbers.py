@@ -172,6 +172,9 @@ def test_runs_of_other_experiments_are_refused_with_how_to_record(tmp_path):
         DataError, match=r"Figure 2: .* none of the 2 runs is one of those; record them with .* --table 2"
     ):
         plot("figure-2", *RUNS, "--out", tmp_path / "a.png")
+    both = r"such as table1/fc/vectorized/nonnegative/gevb and table2/fc/vectorized/mixed/gevb, and .* --table 1,2 "
+    with pytest.raises(DataError, match=rf"Figure 6: .* {both}"):
+        plot("figure-6", *RUNS, "--out", tmp_path / "a.png")
     with pytest.raises(DataError, match=r"Figure 2: .* none of the 1 series is one of those"):
         lay_out("figure-2", [angles("table2/fc/vectorized/mixed/gevb")])
     assert not list(tmp_path.iterdir())

@@ -104,10 +104,11 @@ def runs_of(figure: PaperFigure, runs: Sequence[Run]) -> list[Run]:
 
 
 def _missing(figure: PaperFigure, found: str) -> DataError:
-    table = figure.experiments[0].partition("/")[0]
+    first = {name.partition("/")[0]: name for name in reversed(figure.experiments)}
+    tables = ",".join(sorted(table.removeprefix("table") for table in first))
     return DataError(
-        f"{figure.title}: it shows experiments such as {figure.experiments[0]}, and {found} is one of those; record "
-        f"them with `neurosim reproduce --table {table[-1]} --checkpoints all`"
+        f"{figure.title}: it shows experiments such as {' and '.join(sorted(first.values()))}, and {found} is one of "
+        f"those; record them with `neurosim reproduce --table {tables} --checkpoints all`"
     )
 
 
