@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import matplotlib
 import numpy as np
 import pandas
@@ -143,6 +145,46 @@ def test_receptive_fields_count_from_0_and_say_what_a_row_is():
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0", "1", "2"]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["0", "1"] and ax.get_ylabel() == "channel"
     assert draw_receptive_fields(np.ones((2, 1, 1, 3, 3)), each="channel").get_ylabel() == "channels"
+
+
+def test_fourteen_lines_differ():
+    """Seven colours; the second round of them has other markers."""
+    styles = line_styles(f"rule {n}" for n in range(14)).values()
+    assert len({(style["color"], style["marker"]) for style in styles}) == 14
+
+
+def test_one_epoch_tells_test_from_train():
+    """By what the legend says: solid and dashed; and its axis knows no parts of epochs."""
+    one = pandas.DataFrame({"epoch": [3], "test_error": [0.2], "train_error": [0.3]})
+    ax = draw_learning_curves({"GEVB": one})
+    drawn = {(line.get_linestyle(), *line.get_ydata()) for line in ax.lines if len(line.get_xdata()) == 2}
+    assert drawn == {("-", 20.0, 20.0), ("--", 30.0, 30.0)}
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [3]
+    more = pandas.DataFrame({"epoch": [1, 2, 3], "test_error": [0.2] * 3, "train_error": [0.3] * 3})
+    assert {len(line.get_xdata()) for line in draw_learning_curves({"GEVB": more}).lines} == {3}
+
+
+@pytest.mark.parametrize(("highest", "ticks"), [(60.0, [0, 30, 60, 90]), (165.0, [0, 30, 60, 90, 120, 150])])
+def test_angles_past_chance_have_ticks_beside_them(highest, ticks):
+    assert draw_alignment(["a"], [0, 1], [[10.0], [highest]]).get_yticks().tolist() == ticks
+
+
+@pytest.mark.parametrize("limit", [0.13, 0.99, 7.4, 123.0])
+@pytest.mark.parametrize("draw", [lambda w, ax: draw_weight_histogram(w, w, ax), draw_update_histogram])
+def test_numbers_along_a_histogram_do_not_meet(limit, draw):
+    figure, drawn = panels(3, 3)
+    for ax in drawn:
+        draw(np.linspace(-limit, 0.1 * limit, 50), ax)
+        assert "gradient" not in ax.get_xlabel(), "a rule's updates need not be one"
+    figure.draw_without_rendering()
+    for ax in drawn:
+        low, high = ax.get_xlim()
+        shown = [
+            label for tick, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True) if low <= tick <= high
+        ]
+        boxes = [label.get_window_extent() for label in shown]
+        assert len(boxes) > 1 and all(one.x1 + 3 < two.x0 for one, two in pairwise(boxes))
 
 
 def test_errors_of_0_are_gaps_of_a_logarithmic_axis_and_said_to_be():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import h5py
@@ -17,6 +18,7 @@ from neurosim.cli import app
 from neurosim.errors import DataError
 from neurosim.figures.cluster_quality import draw_cluster_quality
 from neurosim.figures.embedding import draw_embedding
+from neurosim.gates import FirstBinGate
 from neurosim.plotting.names import REPRESENTED
 from neurosim.plotting.representations import (
     OF_REPRESENTATIONS,
@@ -195,4 +197,20 @@ def test_what_does_not_compare(tmp_path):
 def test_circuits_of_one_label_are_told_apart(tmp_path):
     other = circuits.load("cifar10-conv", fc1=8, rule=DFA()).to_json()
     found = read_all([write(tmp_path / "a.h5"), write(tmp_path / "b.h5", circuit=other)])
-    assert list(dict.fromkeys(each.label for each in found)) == ["GEVB+, vectorized, a-run", "GEVB+, vectorized, b-run"]
+    sizes = [f"GEVB+, vectorized, 128x32x32-64x16x16-64x4x4-{fc1}" for fc1 in (1024, 8)]
+    assert list(dict.fromkeys(each.label for each in found)) == sizes
+
+
+@pytest.mark.parametrize("paths", [("a.h5", "b.h5"), ("x/same.h5", "y/same.h5")])
+def test_runs_of_one_name_are_told_apart(tmp_path, paths):
+    """The circuits differ in their gates; then in what no word tells, so that files do: two bars, not one."""
+    gated = circuits.load("cifar10-conv", gate=FirstBinGate()).to_json()
+    unbiased = json.dumps(json.loads(CIRCUIT) | {"output_bias": None})
+    for circuit, words in ((gated, ["SignGate", "FirstBinGate"]), (unbiased, [p.split("/")[0][0] for p in paths])):
+        files = []
+        for path, each in zip(paths, (CIRCUIT, circuit), strict=True):
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            files.append(write(tmp_path / path, circuit=each, run="run.h5"))
+        figure = plot_cluster_quality(read_all(files))
+        shown = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert shown[:2] == [f"GEVB+, vectorized, {word}" for word in words]

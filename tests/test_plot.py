@@ -12,11 +12,13 @@ import pytest
 from attrs import evolve
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, SignGate, Simulator, circuits
+from neurosim.analysis.alignment_recorder import AlignmentRecorder
 from neurosim.analysis.run_alignment import run_alignment
 from neurosim.cli import app
 from neurosim.datasets import load_dataset
 from neurosim.errors import DataError, UnknownNameError
 from neurosim.experiment import ConfigError
+from neurosim.gates import FirstBinGate
 from neurosim.plotting.names import NAMES, REPRESENTED
 from neurosim.plotting.numbers import FROM_NUMBERS
 from neurosim.plotting.paper import PAPER_FIGURES
@@ -30,6 +32,7 @@ from neurosim.plotting.runs import (
     plot_weights,
 )
 from neurosim.published import Protocol, PublishedAngles, PublishedExperiment
+from neurosim.rules.dfa import DFA
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
 from neurosim.runs.series import collect, find_runs
@@ -40,12 +43,13 @@ WIDTHS = (12, 8)
 
 
 def train(path: Path, rule=None, seed: int = 0, epochs: int = 2, **options) -> Path:
-    """A run of seconds; ``options`` of the recorder or, ``batch_size`` and ``sign``, of the training."""
+    """A run of seconds; ``options`` of the recorder, or the training's: batch size, sign, checkpoints, observers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     batch_size, sign = options.pop("batch_size", 50), options.pop("sign", "nonnegative")
+    every, others = options.pop("checkpoint_every", 10), options.pop("observers", [])
     circuit = options.pop("circuit", None) or circuits.load("digits-fc", widths=WIDTHS, rule=rule or GEVB(), sign=sign)
-    recorder = RunRecorder(path, **options)
-    Trainer(Simulator(circuit, seed=seed), DIGITS, epochs=epochs, batch_size=batch_size, observers=[recorder]).run()
+    about = {"epochs": epochs, "batch_size": batch_size, "checkpoint_every": every}
+    Trainer(Simulator(circuit, seed=seed), DIGITS, observers=[RunRecorder(path, **options), *others], **about).run()
     return path
 
 
@@ -208,6 +212,27 @@ def test_an_alignment_that_cannot_be_measured_names_the_run(tmp_path):
         plot_alignment(opened(path), Options())
 
 
+def test_credits_of_populations_without_one_rule_are_left_out(tmp_path):
+    circuit = circuits.load("digits-fc", widths=WIDTHS).with_rules({"input->fc1": None})
+    figure = FIGURES["credits"](opened(train(tmp_path / "half.h5", circuit=circuit)), Options())
+    assert [ax.get_title().partition("\n")[0] for ax in figure.axes] == [
+        "fc2, before training",
+        "fc2, after epoch 2",
+    ]
+    assert "not drawn, because no rule or several learn into it: fc1" in figure.get_suptitle()
+    path = train(tmp_path / "frozen.h5", circuit=circuit.with_rules({"fc1->fc2": None}))
+    with pytest.raises(DataError, match=r"frozen.h5: its credit cannot be measured: no hidden population gets its"):
+        FIGURES["credits"](opened(path), Options())
+    two = Circuit((1, 8, 8), OneHot(10))
+    two.population("fc1", 12, gate=SignGate())
+    two.population("fc2", 8, gate=SignGate(), bias=None)
+    for pre, post in (("input", "fc1"), ("fc1", "fc2"), ("fc2", "output")):
+        two.connect(pre, post, Dense(), rule=GEVB())
+    two.connect("input", "fc2", Dense(), name="skip", rule=DFA())
+    figure = FIGURES["credits"](opened(train(tmp_path / "two.h5", circuit=two)), Options())
+    assert len(figure.axes) == 2 and "learn into it: fc2" in figure.get_suptitle()
+
+
 def test_runs_trained_in_different_ways_are_not_averaged(folder, tmp_path):
     other = train(tmp_path / "other.h5", seed=3, batch_size=25)
     with pytest.raises(DataError, match=r"gevb0.h5 and .*other.h5: .*must not mix them: batch_size 50 and 25"):
@@ -237,6 +262,51 @@ def test_labels_tell_circuits_apart(folder, tmp_path):
     mixed = train(tmp_path / "mixed.h5", sign="mixed")
     labels = [each.label for each in collect(opened(folder / "gevb0.h5", wider, mixed))]
     assert labels == ["GEVB+, vectorized, 12-8", "GEVB+, vectorized, 16-8", "GEVB, vectorized"]
+
+
+def test_no_run_is_left_out_where_files_have_one_name(tmp_path):
+    paths = []
+    for gate in (SignGate(), FirstBinGate()):
+        circuit = circuits.load("digits-fc", widths=WIDTHS, gate=gate)
+        paths += [train(tmp_path / type(gate).__name__ / f"seed{n}.h5", circuit=circuit, seed=n) for n in (0, 1)]
+    (ax,) = plot_learning_curves(opened(*paths), Options()).axes
+    assert len(ax.lines) == 4 and ax.get_title() == "digits, fully connected, 2 seeds"
+    drawn = plot_alignment(opened(*paths), Options()).axes
+    labels = ["SignGate, 2 seeds", "FirstBinGate, 2 seeds"]
+    assert [ax.get_title().partition("vectorized, ")[2] for ax in drawn] == labels
+
+
+def test_angles_that_were_recorded_are_drawn_without_images(tmp_path, monkeypatch):
+    """Where they are of all checkpoints; else they are measured."""
+
+    def no_images(name, folder):
+        raise DataError("no images here")
+
+    whole = train(tmp_path / "whole.h5", observers=[AlignmentRecorder(32)])
+    gaps = train(tmp_path / "gaps.h5", seed=1, checkpoint_every=1)
+    watch = [AlignmentRecorder(32, allow_gaps=True)]
+    train(gaps, seed=1, epochs=4, observers=watch, resume=True, checkpoint_every=1)
+    monkeypatch.setattr("neurosim.runs.rebuilt.load_dataset", no_images)
+    (angles,) = measure("alignment", opened(whole), Options())
+    recorded = Run(whole).alignment()
+    assert angles.epochs == (0, 2) and angles.degrees.tolist() == [recorded[["fc1", "fc2"]].to_numpy().tolist()]
+    assert Run(gaps).alignment()["epoch"].tolist() == [3, 4] and Run(gaps).kept_epochs == (0, 1, 2, 3, 4)
+    with pytest.raises(DataError, match="no images here"):
+        measure("alignment", opened(gaps), Options())
+
+
+def test_recorded_angles_need_no_weights(tmp_path):
+    path = train(tmp_path / "run.h5", checkpoints="last", observers=[AlignmentRecorder(32)])
+    (angles,) = measure("alignment", opened(path), Options())
+    assert angles.epochs == (0, 2)
+
+
+def test_a_setting_of_compare_is_to_be_trained_by_itself(tmp_path):
+    path = train(tmp_path / "run.h5", checkpoints="last", notes={"setting": {"name": "as it is"}})
+    with pytest.raises(DataError, match="`neurosim compare` keeps no more, so train this setting by itself: record"):
+        plot_alignment(opened(path), Options())
+    with pytest.raises(DataError, match="found those of epochs: 2; record with"):
+        plot_alignment(opened(train(tmp_path / "other.h5", checkpoints="last")), Options())
 
 
 def test_receptive_fields_need_images(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -131,14 +132,58 @@ def test_more_than_four_curves_are_split_by_units():
     ]
 
 
+def many_curves(*labels: str) -> list[Curves]:
+    return [Curves("x, dense", label, None, (0,), *[(np.array([1.0, 2.0]),)] * 3) for label in labels]
+
+
+def test_curves_of_one_kind_of_units_share_a_panel():
+    """Whatever follows the kind of units: widths, rules, files."""
+    widths = [f"GEVB+, vectorized, {n}-8" for n in range(6)]
+    figure = lay_out("learning-curves", many_curves(*widths))
+    assert [ax.get_title() for ax in figure.axes] == ["x, dense, 1 seed"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()][:6] == widths
+    figure = lay_out("learning-curves", many_curves(*widths, "BP, conventional, 12-8"))
+    assert [ax.get_title() for ax in figure.axes] == ["x, dense, vectorized, 1 seed", "x, dense, conventional, 1 seed"]
+    shown = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert shown[:7] == [*(f"GEVB+, {n}-8" for n in range(6)), "BP, 12-8"]
+
+
+LONG = "LocalError+, {}, DFA(limits=(0.0, {}.0), name='dfa'), a-run-with-a-long-name-too"
+
+
+@pytest.mark.parametrize("labels", [["GEVB+, vectorized"], ["a, vectorized", LONG.format("vectorized", 1)]])
+@pytest.mark.parametrize("panels", [1, 2])
+def test_no_words_leave_the_picture_or_meet(labels, panels):
+    labels += [label.replace("vectorized", "conventional") for label in labels] if panels == 2 else []
+    figure = lay_out("learning-curves", many_curves(*labels, *(f"{n}, vectorized" for n in range(4))))
+    assert len(figure.axes) == panels
+    for drawn in (figure, lay_out("alignment", [angles(label=label) for label in labels])):
+        drawn.draw_without_rendering()
+        renderer = drawn.canvas.get_renderer()
+        texts = [ax.title for ax in drawn.axes] + [t for legend in drawn.legends for t in legend.get_texts()]
+        boxes = [text.get_window_extent(renderer) for text in texts]
+        for box in boxes:
+            assert 0 <= box.x0 and box.x1 <= drawn.bbox.width and 0 <= box.y0 and box.y1 <= drawn.bbox.height
+        assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
 def test_runs_of_other_experiments_are_refused_with_how_to_record(tmp_path):
     with pytest.raises(
         DataError, match=r"Figure 2: .* none of the 2 runs is one of those; record them with .* --table 2"
     ):
         plot("figure-2", *RUNS, "--out", tmp_path / "a.png")
+    both = r"such as table1/fc/vectorized/nonnegative/gevb and table2/fc/vectorized/mixed/gevb, and .* --table 1,2 "
+    with pytest.raises(DataError, match=rf"Figure 6: .* {both}"):
+        plot("figure-6", *RUNS, "--out", tmp_path / "a.png")
     with pytest.raises(DataError, match=r"Figure 2: .* none of the 1 series is one of those"):
         lay_out("figure-2", [angles("table2/fc/vectorized/mixed/gevb")])
     assert not list(tmp_path.iterdir())
+
+
+def test_two_circuits_do_not_share_the_place_of_an_experiment():
+    match = "noted as one experiment, table2/fc/vectorized/nonnegative/gevb, which has one place; name the runs of one"
+    with pytest.raises(DataError, match=match):
+        lay_out("figure-2", [angles(), angles(label="GEVB+, vectorized, 12-8")])
 
 
 @pytest.mark.parametrize(("figure", "other"), [("figure-4", "learning-curves"), ("figure-2", "alignment")])

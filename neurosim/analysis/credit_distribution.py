@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,6 +11,7 @@ from attrs import frozen
 from torch import Tensor
 
 from neurosim.analysis.alignment import LEAST_NORM, angle, credits_at
+from neurosim.analysis.credit_quality import hidden_populations
 from neurosim.simulator import Simulator
 
 Values = npt.NDArray[np.float64]
@@ -38,7 +41,9 @@ class CreditSample:
         return bool(np.ptp(self.credit) < 1e-6)
 
 
-def credit_distribution(simulator: Simulator, images: Tensor, labels: Tensor) -> dict[str, CreditSample]:
+def credit_distribution(
+    simulator: Simulator, images: Tensor, labels: Tensor, populations: Iterable[str] | None = None
+) -> dict[str, CreditSample]:
     """The credit of each hidden population's own rule beside the exact one, at gate outputs before pooling.
 
     Examples in which one of the two is 0 everywhere (norm at most 1e-6) are left out. Changes nothing.
@@ -46,6 +51,7 @@ def credit_distribution(simulator: Simulator, images: Tensor, labels: Tensor) ->
     Args:
         simulator: the network to measure.
         images, labels: as in :meth:`Simulator.learn`.
+        populations: which of the hidden ones; by default all.
 
     Raises:
         SimulationError: a population whose groups are frozen or learn by different rules.
@@ -59,11 +65,8 @@ def credit_distribution(simulator: Simulator, images: Tensor, labels: Tensor) ->
         (True, (32, 256), 1.0)
     """
     step = simulator.probe(images, labels)
-    inner = [p.name for p in simulator.circuit.populations.values() if not p.scalar and p.relay_of is None]
-    found = {}
-    for name in (name for name in inner if name != "output"):
-        found[name] = _sample(*credits_at(step, name, None))
-    return found
+    names = hidden_populations(simulator.circuit) if populations is None else populations
+    return {name: _sample(*credits_at(step, name, None)) for name in names}
 
 
 def _sample(credit: Tensor, exact: Tensor) -> CreditSample:

@@ -66,7 +66,7 @@ def draw_alignment(
     ax.set_xlim(-0.03 * end, 1.03 * end)
     highest = max([100.0, *(1.05 * angles[np.isfinite(angles)])])
     ax.set_ylim(0, 1.28 * highest)  # room for the legend, where no angle is
-    ax.set_yticks([0, 30, 60, 90])
+    ax.set_yticks([tick for tick in range(0, 181, 30) if tick <= max(90, highest)])
     ax.set_xlabel("epoch")
     ax.set_ylabel("angle to the gradient (°)")
     ax.xaxis.get_major_locator().set_params(integer=True)

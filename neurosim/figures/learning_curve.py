@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: at most so many markers on a line
 _MARKS = 8
+#: how far the lines of a single epoch go to both sides of it
+_REACH = 0.2
 
 
 def draw_learning_curves(
@@ -58,9 +60,11 @@ def draw_learning_curves(
     _draw_marks(ax, published or {}, styles, log)
     if not log:
         ax.set_ylim(bottom=0)
+    if len(trained := {epoch for table in curves.values() for epoch in table["epoch"]}) == 1:
+        ax.set_xlim(min(trained) - 3 * _REACH, min(trained) + 3 * _REACH)
     ax.set_xlabel("epoch")
     ax.set_ylabel("error (%)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     plain(ax)
     if legend:
         ax.legend(handles=legend_entries(curves, bool(published)), frameon=False, fontsize=8)
@@ -86,15 +90,17 @@ def legend_entries(labels: Iterable[str], published: bool) -> list[Any]:
 def _draw_curve(ax: Any, table: DataFrame, column: str, line: str, style: Mapping[str, Any]) -> None:
     epochs, error = table["epoch"].to_numpy(), 100 * table[column].to_numpy()
     test = column == "test_error"
-    single = len(table) < 2
     ax.plot(
         epochs,
         error,
         linestyle=line,
         linewidth=1.3 if test else 0.9,
         markevery=max(1, len(table) // _MARKS),
-        **{**style, "markersize": style["markersize"] * (1.0 if test or single else 0.6)},
+        **{**style, "markersize": style["markersize"] * (1.0 if test else 0.6)},
     )
+    if len(table) == 1:  # a line to tell test from train
+        reach = epochs + [-_REACH, _REACH]
+        ax.plot(reach, error.repeat(2), linestyle=line, linewidth=1.3 if test else 0.9, color=style["color"])
     if f"{column}_std" in table:
         spread = 100 * table[f"{column}_std"].to_numpy()
         ax.fill_between(epochs, error - spread, error + spread, color=style["color"], alpha=0.15, linewidth=0)

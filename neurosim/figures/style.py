@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -46,6 +48,43 @@ def panels(
     return figure, drawn[:count]
 
 
+def wrapped(text: str, width: int = 42) -> str:
+    """A title or label in lines of so many letters, by default what a panel of 3 inches holds, broken at commas.
+
+    Example:
+        >>> wrapped("digits, fully connected, 1 to 2 seeds", width=28)
+        'digits, fully connected,\\n1 to 2 seeds'
+    """
+    bound = re.sub("(?<!,) ", "\N{NO-BREAK SPACE}", text)  # textwrap breaks at plain spaces only
+    return textwrap.fill(bound, width).replace("\N{NO-BREAK SPACE}", " ")
+
+
+def legend_below(figure: Any, entries: Sequence[Any], columns: int, size: float, title: str | None = None) -> Any:
+    """A legend below all panels, in at most so many columns, and in fewer where its words need the width.
+
+    Words that one column is too narrow for are wrapped. The figure grows by the height of the legend.
+
+    Args:
+        entries: handles with labels.
+        columns: at most.
+        size: of the font, in points.
+        title: above the entries.
+    """
+    renderer = figure.canvas.get_renderer()
+    letters = int((72 * figure.get_figwidth() - 5 * size) / (0.62 * size))  # a letter is about 0.62 of the size wide
+    for entry in entries:
+        entry.set_label(wrapped(entry.get_label(), letters))
+    about = {"frameon": False, "fontsize": size, "title": title, "title_fontsize": size, "loc": "outside lower center"}
+    for number in range(columns, 0, -1):
+        legend = figure.legend(handles=entries, ncols=number, **about)
+        box = legend.get_window_extent(renderer)
+        if number == 1 or box.width <= figure.bbox.width:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + box.height / figure.dpi)
+    return legend
+
+
 def line_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker a label, so that lines differ in print without colour too.
 
@@ -66,7 +105,7 @@ def line_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
         alone = sum(other.replace("+", "") == label.replace("+", "") for other in labels) == 1
         styles[label] = {
             "color": colour,
-            "marker": _MARKERS[number % len(_MARKERS)],
+            "marker": _MARKERS[(number + number // len(CYCLE)) % len(_MARKERS)],  # the second round of colours differs
             "markerfacecolor": colour if alone or "+" in label else "white",
             "markersize": 4.5,
         }

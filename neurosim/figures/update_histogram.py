@@ -15,7 +15,7 @@ def draw_update_histogram(updates: npt.ArrayLike, ax: Any = None, *, bins: int =
     """Share of the synapses by the update that one batch makes, on a logarithmic axis.
 
     Args:
-        updates: of any shape; gradients, which the optimizer descends.
+        updates: of any shape, as a rule gives them; the optimizer descends them, though they need not be gradients.
         ax: axes to draw on.
         bins: how many; one is centred on 0.
 
@@ -37,7 +37,8 @@ def draw_update_histogram(updates: npt.ArrayLike, ax: Any = None, *, bins: int =
     ax.set_yscale("log")
     ax.set_ylim(0.5 / max(values.size, 2), 2.0)
     ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
-    ax.set_xlabel("update (gradient)")
+    ax.locator_params(axis="x", nbins=4)
+    ax.set_xlabel("update before the optimizer")
     ax.set_ylabel("share of synapses")
     plain(ax)
     if zero := float((values == 0).mean()):

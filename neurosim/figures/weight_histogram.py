@@ -45,6 +45,7 @@ def draw_weight_histogram(
     ax.set_yscale("log")
     smallest, largest = 1 / max(first.size, second.size, 2), 1.0
     ax.set_ylim(smallest / 2, largest * smallest**-0.15)  # room for the legend, where no share can be
+    ax.locator_params(axis="x", nbins=4)  # numbers such as -0.125 are wide
     ax.set_xlabel("weight")
     ax.set_ylabel("share of weights")
     plain(ax)

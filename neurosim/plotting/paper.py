@@ -6,6 +6,7 @@ are some, and with a word where there is neither.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -103,10 +104,11 @@ def runs_of(figure: PaperFigure, runs: Sequence[Run]) -> list[Run]:
 
 
 def _missing(figure: PaperFigure, found: str) -> DataError:
-    table = figure.experiments[0].partition("/")[0]
+    first = {name.partition("/")[0]: name for name in reversed(figure.experiments)}
+    tables = ",".join(sorted(table.removeprefix("table") for table in first))
     return DataError(
-        f"{figure.title}: it shows experiments such as {figure.experiments[0]}, and {found} is one of those; record "
-        f"them with `neurosim reproduce --table {table[-1]} --checkpoints all`"
+        f"{figure.title}: it shows experiments such as {' and '.join(sorted(first.values()))}, and {found} is one of "
+        f"those; record them with `neurosim reproduce --table {tables} --checkpoints all`"
     )
 
 
@@ -117,9 +119,14 @@ def lay_out_paper_figure(figure: PaperFigure, series: Sequence[Any]) -> Any:
         series: :class:`Curves` or :class:`Angles`, as the figure's kind asks; those of other experiments are not drawn.
 
     Raises:
-        DataError: none of them is an experiment of the figure.
+        DataError: none of them is an experiment of the figure, or two circuits are noted as the same one.
     """
     ours = {each.published.name: each for each in series if each.published is not None}
+    if twice := [name for name, n in Counter(e.published.name for e in series if e.published).items() if n > 1]:
+        raise DataError(
+            f"{figure.title}: circuits that differ are noted as one experiment, {', '.join(twice)}, which has one "
+            "place; name the runs of one of them"
+        )
     if not set(ours) & set(figure.experiments):
         raise _missing(figure, f"none of the {len(series)} series")
     drawn = _angles(figure, ours) if figure.kind == ANGLES else _curves(figure, ours)

@@ -12,6 +12,7 @@ from attrs import evolve
 from neurosim.analysis.representation_file import Representation, read_representations
 from neurosim.circuit import Circuit
 from neurosim.errors import DataError
+from neurosim.runs.labels import Named, told_apart
 
 #: classes that are drawn: as many as in Figure 3A, because ten on top of each other show nothing
 CLASSES = 5
@@ -41,7 +42,7 @@ def read_all(paths: Iterable[Path]) -> list[Representation]:
 def plot_embedding(found: Sequence[Representation]) -> Any:
     """Figure 3A: embeddings of the first five classes, a row a rule and population, a column an epoch."""
     from neurosim.figures.embedding import draw_embedding, legend_entries
-    from neurosim.figures.style import panels
+    from neurosim.figures.style import panels, wrapped
 
     rows: dict[tuple[str, int, str], list[Representation]] = {}
     for each in found:
@@ -50,7 +51,8 @@ def plot_embedding(found: Sequence[Representation]) -> Any:
     _refuse_mixed(found, ("dataset", "class_names"))
     shown = sorted({int(c) for each in found for c in each.labels})[:CLASSES]
     names = found[0].class_names
-    figure, drawn = panels(len(rows) * columns, columns, (2.9, 2.9), extra=0.5)
+    lines = max(wrapped(label, 38).count("\n") for label, _, _ in rows)
+    figure, drawn = panels(len(rows) * columns, columns, (2.9, 2.9 + 0.13 * lines), extra=0.5)
     for number, row in enumerate(rows.values()):
         places = drawn[number * columns : (number + 1) * columns]
         for each, ax in zip(sorted(row, key=lambda one: one.epoch), places, strict=False):
@@ -58,12 +60,13 @@ def plot_embedding(found: Sequence[Representation]) -> Any:
             draw_embedding(each.embedding[chosen], each.labels[chosen], ax, classes=names, legend=False)
             when = "before training" if each.epoch == 0 else f"after epoch {each.epoch}"
             quality = f"quality {each.quality:.3f}".replace("-", "\N{MINUS SIGN}")
-            ax.set_title(f"{each.label}\n{each.population} {when}, {quality}", fontsize=8)
+            ax.set_title(f"{wrapped(each.label, 38)}\n{each.population} {when}, {quality}", fontsize=8)
         for spare in places[len(row) :]:
             spare.remove()
     handles, across = legend_entries(shown, names), min(len(shown), 3 if columns == 1 else CLASSES)
     part = f"first {len(shown)} of {len(names)} classes" if len(shown) < len(names) else None
-    figure.legend(handles=handles, loc="outside lower center", ncols=across, **_legend(8, part))
+    about: dict[str, Any] = {"frameon": False, "fontsize": 8, "title": part, "title_fontsize": 8}
+    figure.legend(handles=handles, loc="outside lower center", ncols=across, **about)
     return figure
 
 
@@ -73,7 +76,7 @@ def plot_cluster_quality(found: Sequence[Representation]) -> Any:
     Left as Section 6 defines it, right with unsquared distances as the published numbers.
     """
     from neurosim.figures.cluster_quality import draw_cluster_quality, legend_entries
-    from neurosim.figures.style import panels
+    from neurosim.figures.style import legend_below, panels
 
     _refuse_mixed(found, ("dataset", "split", "settings"))
     if any(not np.array_equal(each.labels, found[0].labels) for each in found):
@@ -84,9 +87,8 @@ def plot_cluster_quality(found: Sequence[Representation]) -> Any:
     names = _in_order(found)
     pairs = {rule: _pairs([each for each in found if each.label == rule]) for rule in rules}
     entries = legend_entries(rules)
-    across = min(3, len(entries))
     size = (max(3.0, 1.1 + 0.35 * len(names) * len(rules)), 2.9)
-    figure, drawn = panels(2, 2, size, extra=0.2 * -(-len(entries) // across))
+    figure, drawn = panels(2, 2, size)
     for ax, (field, title) in zip(drawn, _MEASURES.items(), strict=True):
         numbers = {rule: _numbers(pairs[rule], names, field) for rule in rules}
         several = any(len(each) > 1 for rule in rules for each in pairs[rule].values())
@@ -102,7 +104,7 @@ def plot_cluster_quality(found: Sequence[Representation]) -> Any:
     seeds = sorted({len(each) for rule in rules for each in pairs[rule].values()})
     span = f"{seeds[0]} seed{'s' if seeds[0] > 1 else ''}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
     figure.suptitle(f"{found[0].title}, {len(found[0].labels)} {found[0].split} images, {span}", fontsize=9)
-    figure.legend(handles=entries, loc="outside lower center", ncols=across, **_legend(7.5))
+    legend_below(figure, entries, min(3, len(entries)), 7.5)
     return figure
 
 
@@ -114,10 +116,6 @@ OF_REPRESENTATIONS: Mapping[str, Callable[[Sequence[Representation]], Any]] = {
     "figure-3a": plot_embedding,
     "figure-3b": plot_cluster_quality,
 }
-
-
-def _legend(size: float, title: str | None = None) -> dict[str, Any]:
-    return {"frameon": False, "fontsize": size, "title": title, "title_fontsize": size}
 
 
 Pairs = dict[str, list[tuple[Representation, Representation]]]
@@ -163,14 +161,16 @@ def _in_order(found: Sequence[Representation]) -> list[str]:
 
 
 def _told_apart(found: list[Representation]) -> list[Representation]:
-    """Where two circuits are called alike, the run's name tells."""
-    circuits: dict[str, set[str]] = {}
+    """Circuits that are called alike by what differs, at last by the run's name, or by the file where that is one."""
+    first: dict[tuple[str, str, str], Representation] = {}
     for each in found:
-        circuits.setdefault(each.label, set()).add(each.circuit)
-    return [
-        evolve(each, label=f"{each.label}, {Path(each.run).stem}") if len(circuits[each.label]) > 1 else each
-        for each in found
+        first.setdefault((each.title, each.label, each.circuit), each)
+    named = [
+        Named(each.title, each.label, Circuit.from_json(each.circuit), each.path.with_suffix("") / each.run)
+        for each in first.values()
     ]
+    labels = dict(zip(first, told_apart(named), strict=True))
+    return [evolve(each, label=labels[each.title, each.label, each.circuit]) for each in found]
 
 
 def _refuse_mixed(found: Sequence[Representation], fields: Sequence[str]) -> None:

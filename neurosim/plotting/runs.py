@@ -97,33 +97,58 @@ def plot_updates(runs: Sequence[Run], options: Options) -> Any:
 
 def plot_credits(runs: Sequence[Run], options: Options) -> Any:
     """Histograms of each hidden population's credit on the first 128 training images beside BP's, first and last."""
-    from neurosim.analysis.credit_distribution import credit_distribution
-    from neurosim.analysis.run_alignment import first_examples
     from neurosim.figures.style import panels
-    from neurosim.runs.rebuilt import put_back, simulator_of
 
     run = _only(runs, "credits")
     if len(run.kept_epochs) < 2 or run.kept_epochs[0] != 0:
         raise without_checkpoints(run)
-    images, labels = first_examples(run, None, options.data_dir, options.dataset)
-    simulator, ends = simulator_of(run), (0, run.kept_epochs[-1])
-    found = []
-    for epoch in ends:
-        put_back(simulator, run, epoch)
-        try:
-            found.append(credit_distribution(simulator, images, labels))
-        except SimulationError as error:
-            raise DataError(f"{run.path}: its credit cannot be measured: {error}") from error
-    figure, drawn = panels(2 * len(found[0]), 2, (3.8, 2.3), extra=0.3, sharex="row")
-    rows = [(name, epoch, sample[name]) for name in found[0] for epoch, sample in zip(ends, found, strict=True)]
+    circuit, ends = Circuit.from_json(run.circuit_json), (0, run.kept_epochs[-1])
+    names, others = _by_one_rule(run, circuit)
+    found, examples = _credits(run, options, ends, names)
+    figure, drawn = panels(2 * len(names), 2, (3.8, 2.3), extra=0.45 if others else 0.3, sharex="row")
+    rows = [(name, epoch, sample[name]) for name in names for epoch, sample in zip(ends, found, strict=True)]
     for (name, epoch, sample), ax in zip(rows, drawn, strict=True):
         when = f"after epoch {epoch}" if epoch else "before training"
-        _draw_credit(simulator.circuit, name, when, sample, ax)
+        _draw_credit(circuit, name, when, sample, ax)
         if epoch:
             ax.set_ylabel("")
         if name != rows[-1][0]:
             ax.set_xlabel("")
-    return _titled(figure, run, f"credit on the first {len(labels)} training images")
+    left_out = f"\nnot drawn, because no rule or several learn into it: {', '.join(others)}" if others else ""
+    return _titled(figure, run, f"credit on the first {examples} training images{left_out}")
+
+
+def _by_one_rule(run: Run, circuit: Circuit) -> tuple[list[str], list[str]]:
+    """Hidden populations whose credit is that of one rule, and the others, which have no credit of their own."""
+    from neurosim.analysis.credit_quality import hidden_populations
+
+    rules = {name: {group.rule for group in circuit.into(name)} - {None} for name in hidden_populations(circuit)}
+    names = [name for name in circuit.order if len(rules.get(name, ())) == 1]
+    if not names:
+        raise DataError(
+            f"{run.path}: its credit cannot be measured: no hidden population gets its credit by one rule; draw a run "
+            "in which one does"
+        )
+    return names, [name for name in rules if name not in names]
+
+
+def _credits(
+    run: Run, options: Options, epochs: Sequence[int], names: Sequence[str]
+) -> tuple[list[dict[str, CreditSample]], int]:
+    """At each of some epochs, and of how many training images."""
+    from neurosim.analysis.credit_distribution import credit_distribution
+    from neurosim.analysis.run_alignment import first_examples
+    from neurosim.runs.rebuilt import put_back, simulator_of
+
+    images, labels = first_examples(run, None, options.data_dir, options.dataset)
+    simulator, found = simulator_of(run), []
+    for epoch in epochs:
+        put_back(simulator, run, epoch)
+        try:
+            found.append(credit_distribution(simulator, images, labels, names))
+        except SimulationError as error:
+            raise DataError(f"{run.path}: its credit cannot be measured: {error}") from error
+    return found, len(labels)
 
 
 def _draw_credit(circuit: Circuit, name: str, when: str, sample: CreditSample, ax: Any) -> None:

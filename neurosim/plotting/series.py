@@ -13,8 +13,9 @@ from attrs import evolve, frozen
 from neurosim.circuit import Circuit
 from neurosim.errors import DataError, SimulationError
 from neurosim.plotting.series_numbers import Angles, Curves, in_words
+from neurosim.runs.format import ALIGNMENT
 from neurosim.runs.run import Run
-from neurosim.runs.series import Series, collect
+from neurosim.runs.series import UNITS, Series, collect
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -39,6 +40,8 @@ class Options:
 def measure_angles(runs: Sequence[Run], options: Options) -> list[Angles]:
     """The angles of every series at the checkpoints that all its seeds kept; runs of BP are left out.
 
+    Those that a run recorded while it trained are taken as they are; others are measured.
+
     Raises:
         DataError: only runs of BP, one without checkpoints, or one whose angles cannot be measured.
     """
@@ -48,7 +51,7 @@ def measure_angles(runs: Sequence[Run], options: Options) -> list[Angles]:
             f"{listed(runs)}: learned by BP, whose angle to the gradient is 0; name runs that learned by another rule"
         )
     for run in (run for each in chosen for run in each.runs):
-        if len(run.kept_epochs) < 2:
+        if len(run.kept_epochs) < 2 and not _recorded(run):
             raise without_checkpoints(run)
     return [_angles(each, options) for each in chosen]
 
@@ -83,7 +86,8 @@ def lay_out_angles(chosen: Sequence[Angles]) -> Any:
         list(dict.fromkeys(names)) for names in zip(*((each.label, each.title) for each in chosen), strict=True)
     )
     across = len(columns) if len(columns) > 1 else 3
-    figure, drawn = panels(len(rows) * len(columns), across, (3.1, 2.5))
+    lines = max(_heading(each).count("\n") for each in chosen)
+    figure, drawn = panels(len(rows) * len(columns), across, (3.1, 2.4 + 0.13 * lines))
     places = {(row, column): drawn.pop(0) for row in rows for column in columns}
     for each in chosen:
         draw_angles(each, places.pop((each.label, each.title)))
@@ -92,6 +96,12 @@ def lay_out_angles(chosen: Sequence[Angles]) -> Any:
     if note := note_on_plus(rows):
         figure.supxlabel(note, fontsize=8)
     return figure
+
+
+def _heading(each: Angles) -> str:
+    from neurosim.figures.style import wrapped
+
+    return f"{wrapped(each.title)}\n{wrapped(f'{each.label}, {in_words(each.seeds)}')}"
 
 
 def note_on_plus(labels: Iterable[str]) -> str | None:
@@ -113,13 +123,13 @@ def draw_angles(each: Angles, ax: Any) -> None:
     std = each.degrees.std(axis=0, ddof=1) if len(each.seeds) > 1 else None
     mean = each.degrees.mean(axis=0) if each.seeds else each.degrees.reshape(0, len(each.populations))
     draw_alignment(each.populations, list(each.epochs), mean, std, ax, published=published if theirs else None)
-    ax.set_title(f"{each.title}\n{each.label}, {in_words(each.seeds)}", fontsize=8)
+    ax.set_title(_heading(each), fontsize=8)
 
 
 def lay_out_curves(chosen: Sequence[Curves]) -> Any:
     """A panel an architecture, or one for each kind of units where it would be crowded."""
     from neurosim.figures.learning_curve import legend_entries
-    from neurosim.figures.style import panels
+    from neurosim.figures.style import legend_below, panels, wrapped
 
     datasets = list(dict.fromkeys(each.title.partition(",")[0] for each in chosen))
     if len(datasets) > 1:
@@ -127,17 +137,16 @@ def lay_out_curves(chosen: Sequence[Curves]) -> Any:
     kept = _split_by_units(chosen)
     titles, labels = dict.fromkeys(title for title, _ in kept), dict.fromkeys(each.label for _, each in kept)
     entries = legend_entries(labels, any(each.published for each in chosen))
-    columns = len({each.title for each in chosen})
-    figure, drawn = panels(len(titles), min(3, columns), (3.1, 3.0), extra=0.2 * (1 + len(entries) // 3), sharey=True)
+    columns = min(3, len({each.title for each in chosen}))
+    figure, drawn = panels(len(titles), columns, (3.1, 3.0), sharey=True)
     for title, ax in zip(titles, drawn, strict=True):
         here = [each for at, each in kept if at == title]
         draw_curves(here, ax, labels)
         seeds = sorted({len(each.seeds) for each in here})
         span = f"{seeds[0]} to {seeds[-1]} seeds" if len(seeds) > 1 else in_words(here[0].seeds)
-        ax.set_title(f"{title}, {span}", fontsize=8)
+        ax.set_title(wrapped(f"{title}, {span}"), fontsize=8)
         ax.label_outer()
-    about: dict[str, Any] = {"title": note_on_plus(labels), "title_fontsize": 7, "fontsize": 7, "frameon": False}
-    figure.legend(handles=entries, loc="outside lower center", ncols=min(3, 1 + columns), **about)
+    legend_below(figure, entries, min(3, 1 + columns), 7, note_on_plus(labels))
     return figure
 
 
@@ -189,9 +198,11 @@ def listed(runs: Sequence[Run]) -> str:
 def without_checkpoints(run: Run) -> DataError:
     """What to say of a run whose weights were not kept."""
     held = ", ".join(map(str, run.kept_epochs)) or "none"
+    of_compare = "setting" in run.config["notes"]
     return DataError(
         f"{run.path}: expected the weights of checkpoints before and after learning, found those of epochs: {held}; "
-        "record with RunRecorder(..., checkpoints='all'), as `neurosim train` does, or with `neurosim reproduce "
+        + ("`neurosim compare` keeps no more, so train this setting by itself: " if of_compare else "")
+        + "record with RunRecorder(..., checkpoints='all'), as `neurosim train` does, or with `neurosim reproduce "
         "--checkpoints all`, and train at least one epoch"
     )
 
@@ -199,23 +210,25 @@ def without_checkpoints(run: Run) -> DataError:
 def _split_by_units(chosen: Sequence[Curves]) -> list[tuple[str, Curves]]:
     """Titles of panels, and what is drawn there."""
     count = max(sum(other.title == each.title for other in chosen) for each in chosen)
-    kinds = list(dict.fromkeys(each.label.rpartition(", ")[2] for each in chosen))
+    kinds = list(dict.fromkeys(_units(each) for each in chosen))
     if count <= _CROWDED or len(kinds) < 2:
         return [(each.title, each) for each in chosen]
-    split = [(kind, each) for kind in kinds for each in chosen if each.label.endswith(f", {kind}")]
-    return [(f"{each.title}, {kind}", evolve(each, label=each.label.removesuffix(f", {kind}"))) for kind, each in split]
+    split = [(kind, each) for kind in kinds for each in chosen if _units(each) == kind]
+    return [
+        (f"{each.title}, {kind}", evolve(each, label=each.label.replace(f", {kind}", "", 1)))
+        if kind
+        else (each.title, each)
+        for kind, each in split
+    ]
+
+
+def _units(each: Curves) -> str | None:
+    """Vectorized or conventional, whatever the label says beside; a file of numbers has no circuit to ask."""
+    return next((part for part in each.label.split(", ") if part in UNITS), None)
 
 
 def _angles(series: Series, options: Options) -> Angles:
-    from neurosim.analysis.run_alignment import run_alignment
-
-    measured: list[dict[int, dict[str, float]]] = []
-    for run in series.runs:
-        try:
-            found = run_alignment(run, data_dir=options.data_dir, dataset=options.dataset)
-        except SimulationError as error:
-            raise DataError(f"{run.path}: its alignment cannot be measured: {error}") from error
-        measured.append({each.epoch: each.degrees for each in found})
+    measured = [_recorded(run) or _measured(run, options) for run in series.runs]
     epochs = sorted(set.intersection(*(set(each) for each in measured)))
     names = tuple(name for name, degrees in measured[0][epochs[0]].items() if not np.isnan(degrees))
     if not names:
@@ -227,6 +240,28 @@ def _angles(series: Series, options: Options) -> Angles:
     )
     seeds = tuple(int(run.attributes["seed"]) for run in series.runs)
     return Angles(series.title, series.label, series.published, seeds, names, tuple(epochs), values)
+
+
+def _recorded(run: Run) -> dict[int, dict[str, float]]:
+    """The angles that were measured while it trained; none where these are fewer than can be measured now, or than 2.
+
+    What is recorded needs no images, and is of the noise that the run drew.
+    """
+    if not any(name.startswith(f"{ALIGNMENT}/degrees/") for name in run.series_names):
+        return {}
+    rows = run.alignment().to_dict("records")
+    angles = {int(row.pop("epoch")): {str(name): float(value) for name, value in row.items()} for row in rows}
+    return angles if len(angles) > 1 and set(run.kept_epochs) <= set(angles) else {}
+
+
+def _measured(run: Run, options: Options) -> dict[int, dict[str, float]]:
+    from neurosim.analysis.run_alignment import run_alignment
+
+    try:
+        found = run_alignment(run, data_dir=options.data_dir, dataset=options.dataset)
+    except SimulationError as error:
+        raise DataError(f"{run.path}: its alignment cannot be measured: {error}") from error
+    return {each.epoch: each.degrees for each in found}
 
 
 def _is_exact(circuit: Circuit) -> bool:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from attrs import evolve, frozen
 
 from neurosim.circuit import Circuit
 from neurosim.errors import DataError
-from neurosim.populations import SynapseGroup
 from neurosim.published import PublishedExperiment, published_experiments
+from neurosim.runs.labels import Named, told_apart
 from neurosim.runs.run import Run
 
 _WRITTEN = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+#: kinds of units, as labels call them: of several components, of one
+UNITS = ("vectorized", "conventional")
 #: attributes and settings of a run that the seeds of one series must have in common
 _IN_COMMON = ("dataset_fingerprint", "dataset_train_size", "dataset_test_size", "precision", "vectorization")
 _IN_COMMON_CONFIG = ("batch_size", "optimizer")
@@ -78,7 +80,8 @@ def collect(runs: Sequence[Run]) -> list[Series]:
     """Runs by experiment, in the order that the experiments first come.
 
     Raises:
-        DataError: runs of one circuit and dataset that were trained in different ways, or two of one seed.
+        DataError: runs of one circuit and dataset that were trained in different ways, two of one seed, or circuits
+            that differ and cannot be called by different names.
     """
     together: dict[tuple[str, str], list[Run]] = {}
     for run in runs:
@@ -151,29 +154,13 @@ def label(circuit: Circuit) -> str:
     inner = [group for group in learned if not circuit.populations[group.pre].scalar]
     rules = " & ".join(dict.fromkeys(type(group.rule).__name__ for group in learned if group.rule is not None))
     nonnegative = bool(inner) and all(group.sign == "nonnegative" for group in inner)
-    units = "vectorized" if circuit.K > 1 else "conventional"
+    units = UNITS[circuit.K == 1]
     return f"{rules or 'frozen'}{'+' if nonnegative else ''}, {units}"
 
 
 def _told_apart(series: list[Series]) -> list[Series]:
-    """Labels that differ within a title: where two are alike, hidden populations tell, then the rules, then files."""
-
-    def hidden(each: Series) -> str:
-        inner = (p for p in each.circuit.populations.values() if not p.scalar and not p.relay_of)
-        return "-".join("x".join(map(str, p.shape)) for p in inner if p.name != "output")
-
-    def rules(each: Series) -> str:
-        groups: Iterable[SynapseGroup] = each.circuit.groups.values()
-        return ", ".join(dict.fromkeys(str(g.rule or "frozen") for g in groups if g.connectivity.has_weights))
-
-    tellers: tuple[Callable[[Series], str], ...] = (hidden, rules, lambda each: each.runs[0].path.stem)
-    for teller in tellers:
-        count = Counter((each.title, each.label) for each in series)
-        series = [
-            evolve(each, label=f"{each.label}, {teller(each)}") if count[each.title, each.label] > 1 else each
-            for each in series
-        ]
-    return series
+    named = [Named(each.title, each.label, each.circuit, each.runs[0].path) for each in series]
+    return [evolve(each, label=told) for each, told in zip(series, told_apart(named), strict=True)]
 
 
 def _published(run: Run, circuit: Circuit, known: dict[str, PublishedExperiment]) -> PublishedExperiment | None:
