@@ -38,7 +38,7 @@ def draw_update_histogram(updates: npt.ArrayLike, ax: Any = None, *, bins: int =
     ax.set_ylim(0.5 / max(values.size, 2), 2.0)
     ax.ticklabel_format(axis="x", style="sci", scilimits=(-2, 3), useMathText=True)
     ax.locator_params(axis="x", nbins=4)
-    ax.set_xlabel("update before the optimizer")
+    ax.set_xlabel("update, descended")
     ax.set_ylabel("share of synapses")
     plain(ax)
     if zero := float((values == 0).mean()):
