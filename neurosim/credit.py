@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, ClassVar, TypeVar
 
@@ -34,6 +34,7 @@ class Presentation:
         rerun: noise by population -> losses ``(batch,)`` of a pass in which it is added to the pre-activations while
             the gates stay as they are.
         redraw: a redrawn pathway and a group -> this step's constants.
+        learners: the rules that learn, whose constants these are.
     """
 
     circuit: Circuit
@@ -47,6 +48,7 @@ class Presentation:
     noise: Callable[[str, str], Tensor]
     rerun: Callable[[Mapping[str, Tensor]], Tensor]
     redraw: Callable[[Feedback, str], Tensor]
+    learners: tuple[PlasticityRule, ...]
 
     def gated(self, population: str, credit: Tensor) -> Tensor:
         """``credit`` times the gate, the signal at the pre-activations; a linear population passes everything."""
@@ -132,7 +134,24 @@ class Pathways:
                 f"the feedback pathway {feedback} has no weights for group '{group}' in this simulator, because no "
                 f"rule of the circuit listens to it there; give a group the rule that does"
             )
+        if constants is not None and not feedback.redrawn:
+            heard = [each for rule in self.seen.learners for each in rule.pathways]
+            _refuse_namesake(feedback, heard, f"{feedback.label}/{group}")
         return feedback.effective(weight, constants)
+
+
+def _refuse_namesake(
+    asking: Feedback | PlasticityRule, owners: Sequence[Feedback | PlasticityRule], constants: str
+) -> None:
+    """A rule that does not learn may be asked for its credit, and finds constants by name: they must be its own."""
+    if asking in owners:
+        return
+    owner = next((each for each in owners if each.label == asking.label), None)
+    if owner is not None:
+        raise SimulationError(
+            f"{asking} cannot be asked for credit in this simulator: its '{constants}' was drawn by {owner}, which has "
+            f"the same name and learns here; ask {owner}, or train with {asking}"
+        )
 
 
 @define(eq=False, repr=False)
@@ -248,6 +267,7 @@ class CreditContext:
                 f"the rule {self.rule} keeps nothing for '{self.population}' in this simulator: either its draw() "
                 f"gives nothing, or no group there learns by it"
             )
+        _refuse_namesake(self.rule, self._pathways.seen.learners, name)
         return self._pathways.seen.constants[name]
 
     def feedback(self, feedback: Feedback) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import torch
 from torch import Tensor
 
-from neurosim.description import Description
+from neurosim.description import Description, slip
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.plugins import left_out, load_entry_points
 
@@ -172,6 +172,19 @@ def no_rule(found: Any) -> str | None:
             f"got {found.uses!r}"
         )
     return None
+
+
+def not_a_rule(given: object) -> str | None:
+    """What to say about ``given`` where a rule or None is expected, or None where it is one.
+
+    Example:
+        >>> not_a_rule("gevb")
+        "expected a rule such as GEVB(), or None, got 'gevb'; neurosim.plasticity.rule_named('gevb') makes one by name"
+    """
+    if given is None or isinstance(given, PlasticityRule):
+        return None
+    by_name = f"; neurosim.plasticity.rule_named({given!r}) makes one by name" if isinstance(given, str) else ""
+    return f"expected a rule such as GEVB(), or None, got {given!r}{by_name or slip(given)}"
 
 
 def rule_named(name: str) -> PlasticityRule:

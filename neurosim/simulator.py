@@ -277,6 +277,7 @@ class Simulator:
             noise=lambda label, population: self._noise(whole, label, population)[examples],
             rerun=rerun,
             redraw=self._redraw,
+            learners=self._updates.rules,
         )
 
     def _noise(self, batch: int, label: str, population: str) -> Tensor:

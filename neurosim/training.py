@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from attrs import Attribute, define, field, frozen
 from torch import Tensor
 
 from neurosim.datasets import Dataset, Split, batches
+from neurosim.description import slip
 from neurosim.errors import DataError, SimulationError
 from neurosim.observers import CheckpointRow, EarlyStop, EpochRow, Learner, Observer
 from neurosim.step import Watch
@@ -56,6 +57,17 @@ def _at_least(least: int) -> Callable[[Any, Attribute[Any], Any], None]:
     return check
 
 
+def _observers(given: Any) -> tuple[Observer, ...]:
+    """What is given as observers, each of which is told of the end whatever fails, so that all must be able to hear."""
+    if isinstance(given, Observer) or not isinstance(given, Iterable):
+        raise SimulationError(f"observers: expected several, such as [RunRecorder('run.h5')], or (), found {given!r}")
+    found = tuple(given)
+    for each in found:
+        if not isinstance(each, Observer):
+            raise SimulationError(f"observers: expected objects of subclasses of Observer, found {each!r}{slip(each)}")
+    return found
+
+
 @define(eq=False)
 class Trainer:
     """Trains a simulator on a dataset, epoch by epoch.
@@ -72,7 +84,7 @@ class Trainer:
         early_stop: stop at a checkpoint whose train error is zero.
 
     Raises:
-        SimulationError: a number out of range.
+        SimulationError: a number out of range; observers that are none.
         DataError: images or labels that the circuit cannot take.
 
     Example:
@@ -105,9 +117,10 @@ class Trainer:
                 f"Trainer(simulator, dataset): expected a Simulator and a Dataset such as load_dataset('digits'), got "
                 f"{type(self.simulator).__name__} and {type(self.dataset).__name__}"
             )
+        self.observers = _observers(self.observers)
         refuse_misfit(self.simulator.circuit, self.dataset)
         self.dataset = self.dataset.to(self.simulator.device)
-        self._watching = (*self.observers, EarlyStop()) if self.early_stop else tuple(self.observers)
+        self._watching = (*self.observers, EarlyStop()) if self.early_stop else self.observers
 
     @property
     def steps_per_epoch(self) -> int:

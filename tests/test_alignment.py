@@ -15,7 +15,7 @@ from small_circuits import batch_for, small
 from torch import Tensor
 
 from neurosim import BP, DFA, GEVB, OneHot, Simulator
-from neurosim.analysis import angle, gradient_alignment
+from neurosim.analysis import angle, gradient_alignment, sign_agreement
 from neurosim.analysis.alignment import angles, credits_at
 from neurosim.analysis.credit_quality import credit_quality
 from neurosim.analysis.relative_std import credit_relative_std
@@ -179,3 +179,15 @@ def test_initial_angles_are_the_papers(name: str, sign: str) -> None:
 def test_first_convolution_varies_between_seeds() -> None:
     """Its 64 credits hang on few weights; the paper's five runs gave 11.92 +- 0.69."""
     assert 11 <= median(initial_angles("mnist-conv", "nonnegative")["conv1"]) <= 17
+
+
+@pytest.mark.parametrize("measure", [gradient_alignment, sign_agreement, credit_quality])
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_what_is_no_simulator_or_no_rule_is_refused(measure) -> None:
+    simulator = Simulator(small("digits-fc"))
+    data, name = batch_for(simulator.circuit, 2), measure.__name__
+    for wrong, text in (("bp", r"got 'bp'; .*rule_named\('bp'\) makes one by name"), (BP, r"got .*write BP\(\.\.\.\)")):
+        with pytest.raises(SimulationError, match=rf"{name}: expected a rule such as GEVB\(\), or None, {text}"):
+            measure(simulator, *data, rule=wrong)
+    with pytest.raises(SimulationError, match=f"{name}: expected a Simulator, got <Circuit"):
+        measure(simulator.circuit, *data)

@@ -47,6 +47,10 @@ def test_measuring_changes_nothing_and_measures_what_it_says(tmp_path: Path, rul
     measured = train(simulator, RunRecorder(tmp_path / "run.h5"), AlignmentRecorder(examples=24, sign_examples=5))
     assert plain.keys() == measured.keys() and all(torch.equal(plain[name], measured[name]) for name in plain)
     run = Run(tmp_path / "run.h5")
+    with pytest.raises(
+        UnknownNameError, match="alignment 'signs'; .*signs_per_example; signs are told per example and"
+    ):
+        run.alignment("signs")
     batch = tuple(part[:24] for part in batch_for(simulator.circuit, 40, 1))
     for epoch, now in ((0, simulator_of(rule)), (2, simulator)):
         row = {m: run.alignment(m).set_index("epoch").loc[epoch] for m in ("degrees", "relative_std")}
@@ -73,7 +77,7 @@ def test_frozen_and_mixed_populations_are_nan(tmp_path: Path) -> None:
     shown = run.summary().splitlines()
     (line,) = [line for line in shown if line.startswith("  alignment ")]
     assert line.startswith("  alignment   degrees to the exact credit at epoch 1: fc1 nan, fc2 ")
-    assert any(line.startswith("              signs agreeing per example: fc1->fc2 ") for line in shown)
+    assert any(line.startswith("              signs agreeing per example (the first 2): fc1->fc2 ") for line in shown)
 
 
 def test_resuming_continues_and_after_the_fact_agrees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +95,7 @@ def test_resuming_continues_and_after_the_fact_agrees(tmp_path: Path, monkeypatc
     assert set(to_plain(found)[0]) == {
         "epoch",
         "examples",
+        "sign_examples",
         "degrees",
         "relative_std",
         "signs_per_example",
@@ -113,6 +118,9 @@ def test_a_recorder_that_joins_is_asked_to_and_its_gap_is_named(tmp_path: Path) 
         run(2, AlignmentRecorder(sign_examples=2))
     run(2, AlignmentRecorder(sign_examples=2, allow_gaps=True))
     run(3)
+    assert recorded_as_plain(Run(path))["alignment_examples"] == {"examples": 40, "sign_examples": 2}
+    with pytest.raises(DataError, match="measured on other examples: sign_examples= was 2, is 3. Use the same numbers"):
+        run(4, AlignmentRecorder(sign_examples=3, allow_gaps=True))
     with pytest.raises(DataError, match="up to epoch 3, of which the last that was measured is of epoch 2, so rows"):
         run(4, AlignmentRecorder(sign_examples=2))
     run(4, AlignmentRecorder(sign_examples=2, allow_gaps=True))
@@ -129,8 +137,10 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(SimulationError, match="sign_examples= must be an integer of at least 1, got 0"):
         AlignmentRecorder(sign_examples=0)
     simulator = simulator_of("gevb")
-    with pytest.raises(UnknownNameError, match="unknown measure 'degrees'; known: angle, r, signs"):
-        credit_quality(simulator, *batch_for(simulator.circuit, 2), measures=("degrees",))
+    with pytest.raises(UnknownNameError, match="unknown measure 'sign'; did you mean 'signs'.* Known: angle, r, signs"):
+        credit_quality(simulator, *batch_for(simulator.circuit, 2), measures=("sign",))
+    with pytest.raises(DataError, match="number of examples from 1 to 40, the training images, got 41"):
+        train(simulator, RunRecorder(tmp_path / "b.h5"), AlignmentRecorder(41))
     train(simulator, RunRecorder(tmp_path / "plain.h5"), epochs=1)
     with pytest.raises(UnknownNameError, match="known: none; train with --alignment"):
         Run(tmp_path / "plain.h5").alignment()
@@ -170,7 +180,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert plain["recorded"]["fc1"]["rows"] == 2 and plain["alignment"]["degrees"][1]["epoch"] == 1
     app(["align", str(path), "--measure", "signs", "--examples", "8", "--json"], standalone_mode=False)
     (rows,) = json.loads(capsys.readouterr().out).values()
-    assert set(rows[0]) == {"epoch", "examples", "signs_per_example", "signs_per_batch"}
+    assert set(rows[0]) == {"epoch", "examples", "sign_examples", "signs_per_example", "signs_per_batch"}
 
 
 @pytest.mark.parametrize(

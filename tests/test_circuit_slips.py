@@ -11,6 +11,9 @@ from pathlib import Path
 SLIPS = {
     "c.with_rules('bp')": "with_rules: expected a rule such as GEVB(), None, or GROUP -> rule, got 'bp'",
     "c.with_rules(BP)": "with_rules: expected a rule such as GEVB(), None, or GROUP -> rule, got <class",
+    "c.guarantees('gevb')": "guarantees: expected a rule such as GEVB(), or None, got 'gevb'; neurosim",
+    "c.guarantees({'input->output': None})": "guarantees: expected a rule such as GEVB(), or None, got {'input",
+    "c.guarantees(BP)": "BP'>; write BP(...), an object of that class",
     "c.population('f1', True)": "'f1': a shape is (n,), (channels, height, width) or (channels, ...), got True",
     "Circuit(4, 10)": "readout must be a Readout such as OneHot(10), got 10",
     "Circuit((1, ...), OneHot(3))": "the shape of the input must be complete, got (1, Ellipsis)",

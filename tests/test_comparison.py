@@ -527,3 +527,11 @@ def test_figure():
     nothing = draw_comparison(ROWS[:1])
     nothing.figure.canvas.draw()
     assert dict(matplotlib.rcParams) == before
+
+
+def test_the_package_names_what_its_users_make() -> None:
+    import neurosim.comparison as package
+
+    assert [getattr(package, name) for name in package.__all__] == [Comparison, Setting]
+    with pytest.raises(AttributeError, match=r"module 'neurosim\.comparison' has no attribute 'Comparsion'"):
+        package.Comparsion  # noqa: B018

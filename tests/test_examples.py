@@ -129,7 +129,7 @@ def test_readme_example(tmp_path):
     first = re.search(r"## Fifteen lines\n\n```python\n(.*?)```", text, re.S).group(1)
     assert len([line for line in first.splitlines() if line.strip()]) <= 15
     blocks = [code for code in re.findall(r"```python\n(.*?)```", text, re.S) if "runs/mnist-fc" not in code]
-    assert blocks[0] == first and len(blocks) == 5
+    assert blocks[0] == first and len(blocks) == 6
     printed = run(tmp_path, "-c", "\n".join(blocks))
     assert float(re.search(r"test error ([0-9.]+)%, loss 0", printed).group(1)) < 15
     assert "torch.Size([29, 128]) torch.Size([10, 128, 1, 8, 8])" in printed  # of the short last batch
@@ -137,6 +137,10 @@ def test_readme_example(tmp_path):
     errors = {m[0].strip(): float(m[1]) for m in re.findall(r"^(.{18})  test error ([0-9.]+)%$", printed, re.M)}
     assert len(errors) == 4 and max(error for name, error in errors.items() if "DFA" not in name) < 8
     assert errors["DFA, scalar units"] < 35  # chance is 90 %
+    aligned = re.findall(r"^(.+), epoch (\d): ([0-9.]+) degrees, ([0-9]+)%$", printed, re.M)
+    assert [(rule, epoch) for rule, epoch, *_ in aligned] == [(r, e) for r in ("None", "BP()") for e in "01"]
+    assert all(share == "100" for *_, share in aligned), "the sign-match theorem: digits-fc is nonnegative"
+    assert all((float(degrees) < 0.1) == (rule == "BP()") for rule, _, degrees, _ in aligned)
     assert "Dataset('arrays', 400 train + 100 test images of (64,), 10 classes, cpu)" in printed
 
 

@@ -223,8 +223,26 @@ def test_arrays_of_what_is_no_index_are_refused() -> None:
             Recorder("fc1", "gates", indices=indices)
 
 
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_masks_are_no_indices() -> None:
+    """True is 1 to Python: a mask of 256 units would record units 0 and 1 in 256 columns."""
+    row = np.array([True, False, True])
+    square = np.array([row, ~row])
+    for mask in (
+        row.tolist(),
+        row,
+        torch.from_numpy(row),
+        square.tolist(),
+        square,
+        torch.from_numpy(square),
+        [2, True],
+    ):
+        with pytest.raises(SimulationError, match=r"Recorder 'fc1': indices= .* as of a mask; use numpy.flatnonzero"):
+            Recorder("fc1", "gates", indices=mask)
+
+
 def test_a_recording_reads_back_and_is_shown(tmp_path: Path) -> None:
-    named = Recorder("fc1", "gates", every=3, indices=[0, 2], reduce="std", name="spread of gates")
+    named = Recorder("fc1", "gates", every=np.int64(3), indices=[0, 2], reduce="std", name="spread of gates")
     simulator = simulator_of()
     train(simulator, tmp_path / "run.h5", Recorder("fc1", ["activity", "credit"], every=1), named)
     run = Run(tmp_path / "run.h5")
@@ -437,6 +455,8 @@ POPULATIONS = (
         (lambda: Recorder("fc1", "gates", indices=[1.5]), "indices= are numbers or tuples of numbers, got 1.5"),
         (lambda: Recorder("fc1", "gates", indices=[(0, "a")]), r"numbers or tuples of numbers, got \(0, 'a'\)"),
         (lambda: Recorder("fc1", "gates", indices=3), r"indices= must be several numbers .* such as \[3\], got 3"),
+        (lambda: Recorder("fc1", "gates", indices=np.array(3)), r"indices= must be several numbers .* got array\(3\)"),
+        (lambda: Recorder("fc1", "gates", every=True), "every= must be a number of steps, 1 or more, got True"),
         (lambda: Recorder("fc1", "gates", indices="12"), "indices= are numbers or tuples of numbers, got '1'"),
         (lambda: Recorder("fc1", 3), "Recorder 'fc1': variables= must be the name of a variable or several, .* got 3"),
         (lambda: Recorder("fc1", ["gates", 3]), r"variables= must be .* got \['gates', 3\]"),

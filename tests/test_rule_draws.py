@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
+from small_circuits import batch_for
 
 from neurosim import BP, Circuit, Dense, HalfNormal, He, OneHot, OnOff, SignGate, Simulator
-from neurosim.feedback import ForwardSigns
-from neurosim.rules import DFA, FA, SignSymmetric
+from neurosim.analysis import gradient_alignment, sign_agreement
+from neurosim.errors import SimulationError
+from neurosim.feedback import FixedRandom, ForwardSigns
+from neurosim.rules import DFA, FA, SignSymmetric, ThreeFactorHebbian
 
 BELOW, WIDTH = 200, 300
 
@@ -95,3 +99,35 @@ def test_dfa_is_uniform_between_its_limits(limits):
     # the variance of a squared deviation is (1/80 - 1/144) width^4
     spread = float((matrix - (low + high) / 2).square().mean()) - width**2 / 12
     assert abs(spread) < 5 * width**2 * math.sqrt((1 / 80 - 1 / 144) / number)
+
+
+@pytest.mark.parametrize(
+    ("learns", "asked"),
+    [
+        (DFA(), DFA(limits=(0, 1))),
+        (FA(), FA(FixedRandom(init=HalfNormal()))),
+        (SignSymmetric(), SignSymmetric(ForwardSigns("fixed"))),
+        (ThreeFactorHebbian(), ThreeFactorHebbian(rate=0.5)),
+    ],
+    ids=str,
+)
+def test_what_another_rule_drew_under_the_same_name_is_not_taken(learns, asked):
+    """The credit by limits (0, 1) is not what a matrix of (-1, 1) delivers; the same rule made anew is the same."""
+    circuit = Circuit((1, 4, 4), OneHot(3))
+    circuit.population("a", 6, gate=SignGate())
+    circuit.population("b", 4, gate=SignGate())
+    for pre, post in (("input", "a"), ("a", "b"), ("b", "output")):
+        circuit.connect(pre, post, Dense(), rule=learns)
+    run = Simulator(circuit, seed=1)
+    images, labels = batch_for(circuit, 3)
+    again = type(learns).from_dict(learns.to_dict())
+    assert torch.equal(run.probe(images, labels).credit("a", again), run.probe(images, labels).credit("a"))
+    kept_by = asked.pathways[0] if asked.pathways else asked
+    pattern = (
+        f"{re.escape(str(kept_by))} cannot be asked for .* was drawn by .*, which has the same name and learns here"
+    )
+    with pytest.raises(SimulationError, match=pattern):
+        run.probe(images, labels).credit("a", asked)
+    for measure in (gradient_alignment, sign_agreement):
+        with pytest.raises(SimulationError, match=pattern):
+            measure(run, images, labels, rule=asked)

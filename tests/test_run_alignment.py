@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, OnOff, SignGate, Simulator, circuits
-from neurosim.analysis import gradient_alignment
-from neurosim.analysis.run_alignment import as_text, run_alignment
+from neurosim.analysis import gradient_alignment, sign_agreement
+from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
 from neurosim.cli import app
 from neurosim.datasets import load_dataset
-from neurosim.errors import DataError, UnknownNameError
+from neurosim.errors import DataError, SimulationError, UnknownNameError
 from neurosim.observers import CheckpointRow, Observer, Training
-from neurosim.rules import DFA, FA
+from neurosim.rules import DFA, FA, ThreeFactorHebbian
 from neurosim.runs.recording import RunRecorder
 from neurosim.runs.run import Run
 from neurosim.training import Trainer
@@ -63,7 +64,7 @@ def test_bp_is_aligned_with_itself(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rule", [DFA(), FA()], ids=str)
 def test_a_rule_whose_matrices_the_run_does_not_hold(tmp_path: Path, rule) -> None:
     trained(tmp_path / "run.h5", GEVB(), "last")
-    with pytest.raises(DataError, match="no feedback matrices of the rule .* rule without matrices .*--rule gevb, bp"):
+    with pytest.raises(DataError, match="no feedback matrices of the rule .* that draws nothing .*--rule gevb, bp"):
         run_alignment(Run(tmp_path / "run.h5"), rule=rule)
 
 
@@ -116,7 +117,8 @@ def test_measures_go_by_the_names_of_their_tables(tmp_path: Path, capsys, words:
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     ((row,),) = json.loads(printed[0]).values()
-    assert set(row) - {"epoch", "examples", "kept"} == {name for name in row if name.split("_per_")[0] in words}
+    about = {"epoch", "examples", "sign_examples", "kept"}
+    assert set(row) - about == {name for name in row if name.split("_per_")[0] in words}
     with pytest.raises(UnknownNameError, match="unknown measure 'angles'; .*nown: degrees, relative_std, signs"):
         app(["align", str(path), "--measure", "angles"], standalone_mode=False)
 
@@ -133,3 +135,55 @@ def test_examples_that_there_are(tmp_path: Path, capsys: pytest.CaptureFixture[s
     wanted = "expected a number of examples from 1 to 200, the training images of the run, found 201"
     with pytest.raises(DataError, match=wanted):
         app(["align", str(path), "--examples", "201"], standalone_mode=False)
+
+
+def test_the_examples_that_signs_are_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The share over 3 examples is that of those 3, whatever the number of all; how many it was is told."""
+    path = tmp_path / "run.h5"
+    trained(path, DFA(), "last")
+    first = DATA.train.first(3)
+    by_hand = {n: s.share for n, s in sign_agreement(Run(path).simulator(), first.images, first.labels).items()}
+    (three,) = run_alignment(Run(path), measures="signs", sign_examples=3)
+    assert three.signs_per_example == by_hand and (three.examples, three.sign_examples) == (128, 3)
+    (usual,) = run_alignment(Run(path), measures="signs_per_example")
+    assert usual.sign_examples == 16 and usual.signs_per_example != by_hand
+    for asked, number in (([], 16), (["--sign-examples", "3"], 3), (["--examples", "5"], 5)):
+        app(["align", str(path), "--measure", "signs", *asked], standalone_mode=False)
+        assert f"sign, each of the first {number} examples by itself\n" in capsys.readouterr().out
+        app(["align", str(path), "--measure", "signs", *asked, "--json"], standalone_mode=False)
+        ((row,),) = json.loads(capsys.readouterr().out).values()
+        assert row["sign_examples"] == number
+    assert "sign_examples" not in to_plain(run_alignment(Run(path)))[0]
+
+
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "run.h5", DFA(), "last")
+    run = Run(tmp_path / "run.h5")
+    for measures, name in (("angles", "'angles'"), (["degrees", "sign"], "'sign'"), (5, "5, which is no text")):
+        with pytest.raises(UnknownNameError, match=f"unknown measure {name}; .*nown: angle, r, signs"):
+            run_alignment(run, measures=measures)
+    assert run_alignment(run, measures="degrees") == run_alignment(run, measures=["angle"])
+    for number in (0, -1, "5", True):
+        with pytest.raises(SimulationError, match=f"sign_examples= must be an integer of at least 1, got {number!r}"):
+            run_alignment(run, measures="signs", sign_examples=number)
+        with pytest.raises(DataError, match=f"expected a number of examples from 1 to 200, .* found {number!r}"):
+            run_alignment(run, examples=number)
+    with pytest.raises(SimulationError, match="run_alignment: expected a rule such as GEVB.* got 'gevb'"):
+        run_alignment(run, rule="gevb")
+    with pytest.raises(DataError, match=r"no feedback matrices of the rule DFA\(limits=\(0.0, 1.0\)"):
+        run_alignment(run, rule=DFA(limits=(0, 1)))
+    with pytest.raises(DataError, match="no constants or running means of the rule ThreeFactorHebbian"):
+        run_alignment(run, rule=ThreeFactorHebbian())
+
+
+def test_a_population_of_two_rules_is_nan_and_the_reason_is_told(tmp_path: Path) -> None:
+    c, path = Circuit((1, 8, 8), OneHot(10)), tmp_path / "run.h5"
+    c.population("f1", 8, gate=SignGate(), bias_rule=GEVB())
+    for name, rule in (("one", GEVB()), ("other", DFA())):
+        c.connect("input", "f1", Dense(), rule=rule, init=OnOff(), name=name)
+    c.connect("f1", "output", Dense(), rule=GEVB(), init=OnOff(), sign="nonnegative")
+    Trainer(Simulator(c), DATA, epochs=1, observers=[RunRecorder(path, checkpoints="last")]).run()
+    (found,) = run_alignment(Run(path))
+    assert found.kept["f1"] == 0 and math.isnan(found.degrees["f1"])
+    assert as_text([found]).endswith(": f1 0; the others have almost no credit, or no single rule: name one")

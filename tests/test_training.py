@@ -348,6 +348,21 @@ def test_numbers_out_of_range_are_refused(name: str, value: Any, least: int) -> 
         trainer(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("observers", "text"),
+    [
+        (Diary(), r"observers: expected several, such as \[RunRecorder\('run.h5'\)\], or \(\), found <.*Diary object"),
+        (None, r"observers: expected several, .* found None"),
+        ([5], "observers: expected objects of subclasses of Observer, found 5"),
+        ([Diary], r"found <class .*Diary'>; write Diary\(...\), an object of that class"),
+    ],
+)
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_what_cannot_observe_is_refused(observers: Any, text: str) -> None:
+    with pytest.raises(SimulationError, match=text):
+        trainer(observers=observers)
+
+
 def test_resuming_beyond_the_last_epoch_is_refused() -> None:
     with pytest.raises(SimulationError, match="has trained 4 epochs, expected at least that many, found 3; raise"):
         trainer(epochs=3).resume_after(4, [], [])

@@ -42,6 +42,10 @@ def test_recurrence_refuses_other_numbers_of_ratios() -> None:
         predicted_relative_std((4, 4, 4), (1.0, 1.0))
     with pytest.raises(SimulationError, match="got 0 ratios|got 0 layers|and 0 layers"):
         predicted_relative_std((), 1.0)
+    with pytest.raises(SimulationError, match=r"expected ratio numbers of at least 0, got \[-1.0, -1.0\]"):
+        predicted_relative_std((32, 32), -1.0)
+    with pytest.raises(SimulationError, match=r"expected widths of at least 1 unit, got \[0, 32\]"):
+        predicted_relative_std((0, 32), 1.0)
 
 
 @given(st.floats(0, 1e3))
@@ -135,7 +139,13 @@ def test_same_seed_same_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "text"), [({"gates": "sign"}, "must be one of independent, paired"), ({"widths": [33]}, "even")]
+    ("change", "text"),
+    [
+        ({"gates": "sign"}, "must be one of independent, paired"),
+        ({"widths": [33]}, "even"),
+        ({"hidden": 0}, "hidden= must be at least 1, got 0"),
+        ({"examples": 0}, "examples= must be at least 1, got 0"),
+    ],
 )
 def test_refusals(change: dict[str, object], text: str) -> None:
     with pytest.raises(SimulationError, match=text):

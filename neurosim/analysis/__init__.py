@@ -9,6 +9,7 @@ from neurosim.analysis.credit_quality import CreditQuality, credit_quality
 from neurosim.analysis.embedding import EmbeddingSettings, embed, principal_components
 from neurosim.analysis.relative_std import credit_relative_std, relative_std
 from neurosim.analysis.representations import save_activity
+from neurosim.analysis.run_alignment import CheckpointAlignment, run_alignment
 from neurosim.analysis.sign_agreement import SignAgreement, compare_signs, sign_agreement
 from neurosim.analysis.width_theory import (
     measured_relative_std,
@@ -20,6 +21,7 @@ from neurosim.analysis.width_theory import (
 __all__ = [
     "ActivePaths",
     "AlignmentRecorder",
+    "CheckpointAlignment",
     "CodeErrors",
     "CreditQuality",
     "EmbeddingSettings",
@@ -39,6 +41,7 @@ __all__ = [
     "predicted_relative_std",
     "principal_components",
     "relative_std",
+    "run_alignment",
     "save_activity",
     "sign_agreement",
 ]

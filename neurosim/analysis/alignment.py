@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from neurosim.errors import SimulationError
-from neurosim.plasticity import PlasticityRule, rule_named
+from neurosim.plasticity import PlasticityRule, not_a_rule, rule_named
 from neurosim.simulator import Simulator
 from neurosim.step import Step
 
@@ -64,6 +67,10 @@ def gradient_alignment(
         images, labels: as in :meth:`Simulator.learn`; the paper used the first 128 training images.
         rule: whose credit; by default each population's own rule.
 
+    Raises:
+        SimulationError: no Simulator, no rule, or one that cannot apply, or whose constants this simulator lacks; a
+            population that learns by none or several where none is named.
+
     Example:
         >>> import torch
         >>> from neurosim import Simulator, circuits
@@ -73,12 +80,22 @@ def gradient_alignment(
         >>> sorted(angles)
         ['fc1', 'fc2']
     """
-    for group in simulator.circuit.groups.values():
-        if rule is not None and (reason := rule.refusal(simulator.circuit, group)) is not None:
-            raise SimulationError(f"group '{group.name}': the rule {rule} cannot apply: {reason}")
+    refuse_misuse("gradient_alignment", simulator, rule)
     step = simulator.probe(images, labels)
     hidden = [p.name for p in simulator.circuit.populations.values() if not p.scalar and p.relay_of is None]
     return {name: angle_at(step, name, rule) for name in hidden if name != "output"}
+
+
+def refuse_misuse(where: str, simulator: Any, rule: PlasticityRule | None, groups: Iterable[str] | None = None) -> None:
+    """Raise unless this is a simulator, and ``rule`` None or a rule that can apply to the groups, by default to all."""
+    if not isinstance(simulator, Simulator):
+        has_one = "; its simulator(epoch) is one" if hasattr(simulator, "simulator") else ""
+        raise SimulationError(f"{where}: expected a Simulator, got {simulator!r}{has_one}")
+    if (reason := not_a_rule(rule)) is not None:
+        raise SimulationError(f"{where}: {reason}")
+    for name in simulator.circuit.groups if groups is None else groups:
+        if rule is not None and (reason := rule.refusal(simulator.circuit, simulator.circuit.group(name))) is not None:
+            raise SimulationError(f"group '{name}': the rule {rule} cannot apply: {reason}")
 
 
 def angle_at(step: Step, population: str, rule: PlasticityRule | None) -> float:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from neurosim.analysis.credit_quality import (
     SIGN_EXAMPLES,
     credit_quality,
     hidden_populations,
+    is_count,
     learning_groups,
 )
 from neurosim.circuit import Circuit
 from neurosim.errors import DataError, SimulationError
 from neurosim.observers import CheckpointRow, Observer, Training
-from neurosim.runs.format import ALIGNMENT
+from neurosim.runs.format import ALIGNMENT, ALIGNMENT_EXAMPLES
 from neurosim.runs.recorder import run_writer
 from neurosim.runs.writer import RunWriter
 from neurosim.simulator import Simulator
@@ -37,14 +40,15 @@ class AlignmentRecorder(Observer):
     measuring takes nothing away: the run is the same, bit for bit, with and without.
 
     Args:
-        examples: the first so many training images.
+        examples: the first so many training images; None for 128, or all where there are fewer.
         sign_examples: the first so many of them whose updates are compared one by one, weight by weight.
         allow_gaps: let a resumed run be measured though earlier checkpoints were not; ``neurosim show`` names them.
 
     Raises:
         SimulationError: no :class:`~neurosim.runs.recording.RunRecorder` among the observers, or nothing to measure in
             the circuit.
-        DataError: a resumed run whose last checkpoint was not measured.
+        DataError: a resumed run whose last checkpoint was not measured, or that was measured on other numbers of
+            examples; fewer training images than ``examples``.
 
     Example:
         >>> import tempfile
@@ -64,13 +68,14 @@ class AlignmentRecorder(Observer):
     """
 
     def __init__(
-        self, examples: int = EXAMPLES, sign_examples: int = SIGN_EXAMPLES, *, allow_gaps: bool = False
+        self, examples: int | None = None, sign_examples: int = SIGN_EXAMPLES, *, allow_gaps: bool = False
     ) -> None:
         for name, value in (("examples", examples), ("sign_examples", sign_examples)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not (is_count(value) or (value is None and name == "examples")):
                 raise SimulationError(f"AlignmentRecorder: {name}= must be an integer of at least 1, got {value!r}")
         self.examples, self.sign_examples, self.allow_gaps = examples, sign_examples, allow_gaps
         self._writer: RunWriter | None = None
+        self._number = 0
 
     def check(self, circuit: Circuit) -> None:
         """Raise where ``circuit`` has neither hidden populations nor learning groups."""
@@ -88,7 +93,15 @@ class AlignmentRecorder(Observer):
         self.check(circuit)
         if sum(isinstance(each, AlignmentRecorder) for each in trainer.observers) > 1:
             raise SimulationError("AlignmentRecorder: two of them write into one run file; leave one out")
+        there = len(trainer.dataset.train)
+        if self.examples is not None and self.examples > there:
+            raise DataError(
+                f"AlignmentRecorder: expected a number of examples from 1 to {there}, the training images, got "
+                f"{self.examples}"
+            )
+        self._number = min(EXAMPLES, there) if self.examples is None else int(self.examples)
         writer = run_writer(trainer, "AlignmentRecorder")
+        self._settle(writer)
         self._refuse_gap(writer)
         due = len({*range(0, trainer.epochs + 1, trainer.checkpoint_every), trainer.epochs})
         writer.declare(f"{ALIGNMENT}/epoch", (), np.int64, capacity=due, about="number of epochs trained")
@@ -97,6 +110,20 @@ class AlignmentRecorder(Observer):
             for name in names:
                 writer.declare(f"{ALIGNMENT}/{measure}/{name}", (), np.float64, capacity=due, about=about)
         self._writer = writer
+
+    def _settle(self, writer: RunWriter) -> None:
+        """Note of how many examples the tables are, where an earlier part of the run may have noted its own."""
+        now = {"examples": self._number, "sign_examples": min(int(self.sign_examples), self._number)}
+        before = json.loads(str(writer.attributes.get(ALIGNMENT_EXAMPLES, json.dumps(now))))
+        different = [
+            f"{name}= was {before[name]}, is {number}" for name, number in now.items() if before[name] != number
+        ]
+        if different:
+            raise DataError(
+                f"AlignmentRecorder: the run to resume was measured on other examples: {'; '.join(different)}. Use the "
+                f"same numbers"
+            )
+        writer.attributes[ALIGNMENT_EXAMPLES] = json.dumps(now)
 
     def _refuse_gap(self, writer: RunWriter) -> None:
         checkpoints, measured = (writer.earlier(f"{table}/epoch") for table in ("checkpoints", ALIGNMENT))
@@ -112,7 +139,7 @@ class AlignmentRecorder(Observer):
     def on_checkpoint(self, trainer: Training, row: CheckpointRow) -> None:
         """Measure the weights of this moment and append a row."""
         assert self._writer is not None and isinstance(trainer.simulator, Simulator)
-        first = trainer.dataset.train.first(min(self.examples, len(trainer.dataset.train)))
+        first = trainer.dataset.train.first(self._number)
         found = credit_quality(trainer.simulator, first.images, first.labels, sign_examples=self.sign_examples)
         self._writer.append(f"{ALIGNMENT}/epoch", row.epoch)
         for measure in _ABOUT:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from numbers import Integral
+from typing import Any
 
 import torch
 from attrs import field, frozen
 from torch import Tensor
 
-from neurosim.analysis.alignment import angles, credits_at
+from neurosim.analysis.alignment import angles, credits_at, refuse_misuse
 from neurosim.analysis.relative_std import credit_per_unit, relative_std
 from neurosim.analysis.sign_agreement import sign_agreement
 from neurosim.circuit import Circuit
@@ -19,6 +21,8 @@ from neurosim.step import Step
 
 #: what can be measured, as `neurosim align --measure` calls it
 MEASURES = ("angle", "r", "signs")
+#: table of a measure -> the measure that fills it
+TABLES = {"degrees": "angle", "relative_std": "r", "signs_per_example": "signs", "signs_per_batch": "signs"}
 #: examples whose updates are compared one by one; each costs a few steps of learning
 SIGN_EXAMPLES = 16
 
@@ -52,7 +56,7 @@ def credit_quality(
     images: Tensor,
     labels: Tensor,
     rule: PlasticityRule | None = None,
-    measures: Collection[str] = MEASURES,
+    measures: str | Collection[str] = MEASURES,
     sign_examples: int = SIGN_EXAMPLES,
 ) -> CreditQuality:
     """Measure a rule on one batch. Changes nothing and draws from the rule's own streams of this step only.
@@ -62,12 +66,14 @@ def credit_quality(
         images, labels: as in :meth:`Simulator.learn`; the paper used the first 128 training images.
         rule: whose credit and updates; by default those that each population and group learns by. The relative
             standard deviation is always that of the exact credit.
-        measures: of ``"angle"``, ``"r"``, ``"signs"``.
-        sign_examples: compare the updates of so many of the examples one by one.
+        measures: of ``"angle"``, ``"r"``, ``"signs"``, or the tables that they fill, ``"degrees"`` and so on.
+        sign_examples: compare the updates of the first so many of the examples one by one, of all where there are
+            fewer. Angles, r and the signs of the whole batch are of all examples.
 
     Raises:
         UnknownNameError: another measure.
-        SimulationError: a rule that cannot apply.
+        SimulationError: no Simulator, no rule, one that cannot apply or whose constants this simulator lacks; a number
+            of examples below 1.
 
     Example:
         >>> from neurosim import circuits
@@ -77,24 +83,21 @@ def credit_quality(
         >>> {name: round(value, 1) for name, value in found.relative_std.items()}, found.signs_per_example["fc1->fc2"]
         ({'fc1': 0.3, 'fc2': 1.5}, 1.0)
     """
-    for measure in measures:
-        if measure not in MEASURES:
-            raise UnknownNameError("measure", str(measure), MEASURES)
-    circuit = simulator.circuit
-    for group in circuit.groups.values():
-        if rule is not None and (reason := rule.refusal(circuit, group)) is not None:
-            raise SimulationError(f"group '{group.name}': the rule {rule} cannot apply: {reason}")
-    found = CreditQuality()
-    if {"angle", "r"} & set(measures):
+    wanted = measures_named(measures)
+    if not is_count(sign_examples):
+        raise SimulationError(f"sign_examples= must be an integer of at least 1, got {sign_examples!r}")
+    refuse_misuse("credit_quality", simulator, rule)
+    circuit, found = simulator.circuit, CreditQuality()
+    if {"angle", "r"} & wanted:
         step = simulator.probe(images, labels)
         for name in hidden_populations(circuit):
-            if "angle" in measures:
+            if "angle" in wanted:
                 degrees = _angles(step, name, rule)
                 found.degrees[name] = float(degrees.nanmean())
                 found.kept[name] = int((~degrees.isnan()).sum())
-            if "r" in measures:
+            if "r" in wanted:
                 found.relative_std[name] = _median_relative_std(step, name)
-    if "signs" in measures and learning_groups(circuit):
+    if "signs" in wanted and learning_groups(circuit):
         few = images[:sign_examples], labels[:sign_examples]
         for shares, part, per in (
             (found.signs_per_example, few, "example"),
@@ -102,6 +105,29 @@ def credit_quality(
         ):
             shares |= {name: signs.share for name, signs in sign_agreement(simulator, *part, rule, per).items()}
     return found
+
+
+def measures_named(measures: str | Collection[str]) -> frozenset[str]:
+    """The measures that are asked for, one or several, by their own names or by those of their tables.
+
+    Raises:
+        UnknownNameError: another measure.
+
+    Example:
+        >>> sorted(measures_named(["degrees", "signs"])), sorted(measures_named("r"))
+        (['angle', 'signs'], ['r'])
+    """
+    several = isinstance(measures, Iterable) and not isinstance(measures, str)
+    asked: list[Any] = list(measures) if several else [measures]
+    for measure in asked:
+        if measure not in (*MEASURES, *TABLES):
+            raise UnknownNameError("measure", measure, MEASURES)
+    return frozenset(TABLES.get(measure, measure) for measure in asked)
+
+
+def is_count(value: Any) -> bool:
+    """Whether this is a whole number of at least 1, of whatever integer type."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0
 
 
 def hidden_populations(circuit: Circuit) -> list[str]:

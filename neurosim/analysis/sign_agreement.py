@@ -9,6 +9,7 @@ import torch
 from attrs import frozen
 from torch import Tensor
 
+from neurosim.analysis.alignment import refuse_misuse
 from neurosim.circuit import Circuit
 from neurosim.errors import SimulationError
 from neurosim.plasticity import PlasticityRule, rule_named
@@ -99,7 +100,8 @@ def sign_agreement(
         group -> counts.
 
     Raises:
-        SimulationError: another ``per``, a circuit in which nothing learns, a rule that cannot apply.
+        SimulationError: another ``per``, no Simulator, a circuit in which nothing learns, no rule, one that cannot
+            apply or whose constants this simulator lacks.
 
     Example:
         >>> from neurosim import circuits
@@ -111,13 +113,12 @@ def sign_agreement(
     """
     if per not in ("example", "batch"):
         raise SimulationError(f"sign_agreement: per= must be 'example' or 'batch', got {per!r}")
+    refuse_misuse("sign_agreement", simulator, rule, ())
     circuit = simulator.circuit
     learning = [name for name, group in circuit.groups.items() if group.rule is not None]
     if not learning:
         raise SimulationError("sign_agreement: nothing learns in this circuit; give a group a rule")
-    for name in learning:
-        if rule is not None and (reason := rule.refusal(circuit, circuit.group(name))) is not None:
-            raise SimulationError(f"group '{name}': the rule {rule} cannot apply: {reason}")
+    refuse_misuse("sign_agreement", simulator, rule, learning)
     # with_rules() on every learning group: the very updates that a simulator of these circuits would make
     measured, exact = (circuit if rule is None else circuit.with_rules(rule)), circuit.with_rules(rule_named("bp"))
     size = 1 if per == "example" else len(images)

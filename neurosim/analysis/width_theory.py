@@ -32,6 +32,7 @@ from torch import Tensor
 
 from neurosim.analysis.relative_std import relative_std
 from neurosim.analysis.weight_distributions import WeightDistribution, distribution_named
+from neurosim.description import is_number
 from neurosim.errors import SimulationError
 from neurosim.streams import stream
 
@@ -53,7 +54,8 @@ def predicted_relative_std(widths: Sequence[int], ratio: float | Sequence[float]
         ratio: ``sigma / mu`` of the weights, one for all layers or one per hidden layer, of the weights that leave it.
 
     Raises:
-        SimulationError: no layers, or another number of ratios than of layers.
+        SimulationError: no layers, or another number of ratios than of layers; a layer without units; a negative
+            ratio.
 
     Example:
         >>> [round(r, 3) for r in predicted_relative_std((200, 200, 200), ratio=1.0)]
@@ -65,6 +67,10 @@ def predicted_relative_std(widths: Sequence[int], ratio: float | Sequence[float]
             f"predicted_relative_std: expected one ratio, or one per hidden layer, got {len(ratios)} ratios and "
             f"{len(widths)} layers"
         )
+    for name, numbers, least in (("widths", widths, 1), ("ratio", ratios, 0)):
+        if not all(is_number(each) and each >= least for each in numbers):
+            wanted = "of at least 1 unit" if name == "widths" else "numbers of at least 0"
+            raise SimulationError(f"predicted_relative_std: expected {name} {wanted}, got {list(numbers)}")
     found = [ratios[-1]]
     for below, out in zip(reversed(widths[1:]), reversed(ratios[:-1]), strict=True):
         found.append(math.sqrt(2 / below) * out * math.sqrt(1 + found[-1] ** 2))
@@ -137,7 +143,7 @@ def measured_relative_std(
         ``(widths, seeds, examples, hidden)``, layers first to last.
 
     Raises:
-        SimulationError: an odd width, an unknown kind of gates.
+        SimulationError: an odd width, an unknown kind of gates, no hidden layers or examples.
         UnknownNameError: an unknown distribution.
 
     Example:
@@ -148,6 +154,9 @@ def measured_relative_std(
     drawn = distribution_named(distribution) if isinstance(distribution, str) else distribution
     if gates not in GATES:
         raise SimulationError(f"measured_relative_std: gates= must be one of {', '.join(GATES)}, got {gates!r}")
+    for name, number in (("hidden", hidden), ("examples", examples)):
+        if number < 1:
+            raise SimulationError(f"measured_relative_std: {name}= must be at least 1, got {number!r}")
     seeds = list(seeds)
     found: list[list[list[list[float]]]] = []
     for width in widths:

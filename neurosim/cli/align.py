@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 _EXAMPLES = "The first so many training images. [default: 128, or all where there are fewer]"
-#: a table of `Run.alignment` -> what measures it
-_MEASURES = {"degrees": "angle", "relative_std": "r"}
+_SIGN_EXAMPLES = "Those of them whose signs are compared one by one; each costs a few steps. [default: 16]"
+#: as they are called here: by the tables of `Run.alignment`, of which signs fill two
+_MEASURES = ("degrees", "relative_std", "signs")
 
 
 def align(
@@ -19,6 +20,7 @@ def align(
         str | None, typer.Option(help="Whose credit. [default: the rule that each layer learned by]")
     ] = None,
     examples: Annotated[int | None, typer.Option(min=1, help=_EXAMPLES)] = None,
+    sign_examples: Annotated[int | None, typer.Option(min=1, help=_SIGN_EXAMPLES)] = None,
     measure: Annotated[
         list[str] | None, typer.Option(help="'degrees', 'relative_std' or 'signs'. May be repeated. [default: degrees]")
     ] = None,
@@ -29,9 +31,10 @@ def align(
     """Measure a rule beside the gradient at every checkpoint of a run.
 
     degrees: angle between the credits; relative_std: relative standard deviation r of the exact credit over the units;
-    signs: share of the weights whose update has the gradient's sign, per example and per batch. The run tells the same
-    of checkpoints measured while training: Run(path).alignment("degrees").
+    signs: share of the weights whose update has the gradient's sign, of the first 16 examples one by one and of all as
+    one batch. The run tells the same of checkpoints measured while training: Run(path).alignment("degrees").
     """
+    from neurosim.analysis.credit_quality import SIGN_EXAMPLES
     from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
     from neurosim.rule_words import rule_from_words
     from neurosim.runs.run import Run
@@ -45,7 +48,8 @@ def align(
             examples=examples,
             data_dir=data_dir,
             dataset=dataset,
-            measures=[_measure(word) for word in measure or ("degrees",)],
+            measures=[_known(word) for word in measure or ("degrees",)],
+            sign_examples=sign_examples or SIGN_EXAMPLES,
         )
         measured[str(path)] = to_plain(found)
         if not as_json:
@@ -56,11 +60,11 @@ def align(
         print(json.dumps(measured, indent=1))
 
 
-def _measure(word: str) -> str:
-    """As :func:`~neurosim.analysis.credit_quality.credit_quality` calls it; its own words are understood too."""
-    from neurosim.analysis.credit_quality import MEASURES
+def _known(word: str) -> str:
+    """A measure by its own name or by that of its table; of others the error lists those that the help names."""
+    from neurosim.analysis.credit_quality import MEASURES, TABLES
     from neurosim.errors import UnknownNameError
 
-    if word not in (*_MEASURES, *MEASURES):
-        raise UnknownNameError("measure", word, [*_MEASURES, "signs"])
-    return _MEASURES.get(word, word)
+    if word not in (*TABLES, *MEASURES):
+        raise UnknownNameError("measure", word, _MEASURES)
+    return word

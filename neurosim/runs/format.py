@@ -41,7 +41,9 @@ CHECKPOINT_STATE = "checkpoints/state"
 #: what a Recorder writes, and the attribute that tells its settings
 RECORDED = "recorded"
 RECORDERS = "recorders"
+#: what an AlignmentRecorder writes, and the attribute that tells of how many examples
 ALIGNMENT = "alignment"
+ALIGNMENT_EXAMPLES = "alignment_examples"
 
 ABOUT = (
     "One training run, written by neurosim and read by neurosim.runs.run.Run. Of every dataset in epochs, checkpoints "

@@ -6,6 +6,8 @@ import operator
 from collections.abc import Callable, Iterable
 from typing import SupportsIndex
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from neurosim.circuit import INPUT, OUTPUT, Circuit
@@ -96,7 +98,7 @@ def named(name: str, variables: str | Iterable[str]) -> tuple[str, ...]:
 
 def coordinates(name: str, indices: Iterable[SupportsIndex | Iterable[SupportsIndex]]) -> tuple[tuple[int, ...], ...]:
     """The indices that a recorder is asked for, each as a tuple of numbers."""
-    if not isinstance(indices, Iterable):
+    if not isinstance(indices, Iterable) or getattr(indices, "ndim", 1) == 0:  # an array of one number is no row
         raise SimulationError(
             f"Recorder '{name}': indices= must be several numbers or tuples of numbers, such as [3], got {indices!r}"
         )
@@ -105,10 +107,20 @@ def coordinates(name: str, indices: Iterable[SupportsIndex | Iterable[SupportsIn
 
 def _coordinates(name: str, index: SupportsIndex | Iterable[SupportsIndex]) -> tuple[int, ...]:
     try:
-        return (operator.index(index),)  # type: ignore[arg-type]
+        return (_number(name, index),)  # type: ignore[arg-type]
     except TypeError:  # also of arrays and tensors, which have an __index__ for the case that they hold one number
         pass
     try:
-        return tuple(operator.index(number) for number in index)  # type: ignore[union-attr]
+        return tuple(_number(name, number) for number in index)  # type: ignore[union-attr]
     except TypeError:
         raise SimulationError(f"Recorder '{name}': indices= are numbers or tuples of numbers, got {index!r}") from None
+
+
+def _number(name: str, value: SupportsIndex) -> int:
+    # True is 1 to operator.index: a mask would record units 1 and 0 over and over
+    if isinstance(value, bool | np.bool_) or (isinstance(value, Tensor) and value.dtype == torch.bool):
+        raise SimulationError(
+            f"Recorder '{name}': indices= are numbers or tuples of numbers, got {value!r} as of a mask; use "
+            f"numpy.flatnonzero(mask), or numpy.argwhere(mask) where it has several axes"
+        )
+    return operator.index(value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from neurosim.runs.format import ALIGNMENT
+from neurosim.runs.format import ALIGNMENT, ALIGNMENT_EXAMPLES
 
 if TYPE_CHECKING:
     from neurosim.runs.run import Run
@@ -40,6 +41,8 @@ def recorded_lines(run: Run) -> Iterator[str]:
         if not len(table):
             continue
         title, form = _ALIGNED[measure]
+        if measure == "signs_per_example" and (examples := _aligned_on(run)):
+            title += f" (the first {examples['sign_examples']})"
         last = table.iloc[-1].drop("epoch")
         values = ", ".join(f"{name} {value:{form}}" for name, value in last.items())
         missing = unaligned_epochs(run) if lead else []
@@ -59,6 +62,7 @@ def recorded_as_plain(run: Run) -> dict[str, Any]:
         tables = {measure: run.alignment(measure).to_dict(orient="records") for measure in measures}
         found["alignment"] = {measure: [_without_nan(row) for row in rows] for measure, rows in tables.items()}
         found["alignment_missing"] = unaligned_epochs(run)
+        found["alignment_examples"] = _aligned_on(run) or None
     if recordings := run.recordings:
         found["recorded"] = {
             name: {
@@ -69,6 +73,12 @@ def recorded_as_plain(run: Run) -> dict[str, Any]:
             for name, one in recordings.items()
         }  # fmt: skip
     return found
+
+
+def _aligned_on(run: Run) -> dict[str, int]:
+    """``examples`` and ``sign_examples`` of the alignment; empty of files that were written before it was noted."""
+    noted: dict[str, int] = json.loads(str(run.attributes.get(ALIGNMENT_EXAMPLES, "{}")))
+    return noted
 
 
 def _without_nan(row: dict[Any, Any]) -> dict[Any, Any]:

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from functools import partial
+from numbers import Integral
 from types import EllipsisType
 from typing import SupportsIndex
 
@@ -53,7 +54,8 @@ class Recorder(Observer):
         variables: one or several of those above.
         every: steps between rows; the batches of all epochs are counted, from 0.
         indices: which units to keep, or which weights; None: all. A unit of a population of shape ``(n,)`` is a
-            number, one of another shape a tuple of a number per axis; so is a weight. ``*units``, or the weight's
+            number, one of another shape a tuple of a number per axis; so is a weight. Of a mask
+            ``numpy.flatnonzero(mask)`` or ``numpy.argwhere(mask)`` gives them. ``*units``, or the weight's
             shape, becomes one axis ``(len(indices),)``.
         reduce: what is left of a row. ``"mean"`` and ``"std"`` (without Bessel's correction): over the examples of
             the batch, one number for each component and unit; of weights and updates, which have no examples, over
@@ -92,7 +94,7 @@ class Recorder(Observer):
         target: str,
         variables: str | Iterable[str],
         *,
-        every: int = 10,
+        every: SupportsIndex = 10,
         indices: Iterable[SupportsIndex | Iterable[SupportsIndex]] | None = None,
         reduce: str | None = "mean",
         name: str | None = None,
@@ -102,12 +104,13 @@ class Recorder(Observer):
             raise SimulationError(f"Recorder: target= must be the name of a population or a group, got {target!r}")
         self.target, self.name = target, target if name is None else name
         self.variables = named(str(self.name), variables)
-        self.every, self.reduce, self.allow_gaps = every, reduce, allow_gaps
+        self.reduce, self.allow_gaps = reduce, allow_gaps
         self.indices = None if indices is None else coordinates(str(self.name), indices)
         if not self.variables or self.indices == ():
             raise SimulationError(f"Recorder '{self.name}': expected at least one variable and one index, got none")
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        if isinstance(every, bool) or not isinstance(every, Integral) or int(every) < 1:
             raise SimulationError(f"Recorder '{self.name}': every= must be a number of steps, 1 or more, got {every!r}")
+        self.every = int(every)  # of numpy's integers too; it is kept in the run file as plain data
         if reduce is not None and reduce not in REDUCTIONS:
             raise UnknownNameError("reduction", str(reduce), [*REDUCTIONS, "None"])
         if not isinstance(self.name, str) or not self.name or "/" in self.name or self.name == ".":

@@ -19,7 +19,7 @@ from torch import Tensor
 from neurosim import __version__
 from neurosim.errors import DataError
 from neurosim.observers import CheckpointRow, EpochRow, Observer, Training
-from neurosim.runs.format import CHECKPOINT_STATE, RECORDERS, opened, series_of, to_array
+from neurosim.runs.format import ALIGNMENT_EXAMPLES, CHECKPOINT_STATE, RECORDERS, opened, series_of, to_array
 from neurosim.runs.places import refuse_target
 from neurosim.runs.run import Run
 from neurosim.runs.writer import RunWriter
@@ -187,8 +187,9 @@ class RunRecorder(Observer):
         trainer.resume_after(writer.last.epoch, epochs, checkpoints)
         trainer.simulator.load_state_dict(state)
         writer.attributes["created"] = str(before["created"])
-        if RECORDERS in before:
-            writer.attributes[RECORDERS] = str(before[RECORDERS])
+        for settings in (RECORDERS, ALIGNMENT_EXAMPLES):
+            if settings in before:
+                writer.attributes[settings] = str(before[settings])
         earlier = [str(before["resumed"])] if "resumed" in before else []
         writer.attributes["resumed"] = ", ".join([*earlier, str(attributes["created"])])
 

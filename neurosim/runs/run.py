@@ -143,7 +143,8 @@ class Run:
         Args:
             measure: ``degrees``, ``relative_std`` (by population), ``signs_per_example`` or ``signs_per_batch`` (by
                 synapse group); see :class:`~neurosim.analysis.credit_quality.CreditQuality`. ``angle`` and ``r`` are
-                understood too.
+                understood too. Signs per example are those of the first 16 examples, unless the recorder was told
+                otherwise; everything else is of the first 128.
 
         Raises:
             UnknownNameError: another measure, or nothing was measured.
@@ -151,7 +152,8 @@ class Run:
         known = {name.split("/")[1] for name in self.series_names if name.startswith(f"{ALIGNMENT}/")} - {"epoch"}
         measure = _ALSO.get(measure, measure)
         if measure not in known:
-            hint = "" if known else "; train with --alignment, or measure a run afterwards with `neurosim align`"
+            hint = "; signs are told per example and per batch" if measure == "signs" else ""
+            hint = hint if known else "; train with --alignment, or measure a run afterwards with `neurosim align`"
             raise UnknownNameError("measure of alignment", measure, sorted(known), hint)
         table = self._table(f"{ALIGNMENT}/{measure}")
         table.insert(0, "epoch", self.series(f"{ALIGNMENT}/epoch")[: len(table)])
