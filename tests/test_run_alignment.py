@@ -169,6 +169,8 @@ def test_what_cannot_be_measured_is_refused(tmp_path: Path) -> None:
             run_alignment(run, measures="signs", sign_examples=number)
         with pytest.raises(DataError, match=f"expected a number of examples from 1 to 200, .* found {number!r}"):
             run_alignment(run, examples=number)
+    with pytest.raises(DataError, match=r"run_alignment: expected a Run, such as Run\('runs/gevb.h5'\), got 'run.h5'"):
+        run_alignment("run.h5")
     with pytest.raises(SimulationError, match="run_alignment: expected a rule such as GEVB.* got 'gevb'"):
         run_alignment(run, rule="gevb")
     with pytest.raises(DataError, match=r"no feedback matrices of the rule DFA\(limits=\(0.0, 1.0\)"):

@@ -64,8 +64,8 @@ def run_alignment(
         One of each checkpoint; NaN where a population learns by no rule or several (name a rule).
 
     Raises:
-        DataError: the dataset is not the one that the run was trained on, it has fewer examples, no weights were kept,
-            or nothing of what ``rule`` draws.
+        DataError: no run; the dataset is not the one that the run was trained on, it has fewer examples; no weights
+            were kept, or nothing of what ``rule`` draws.
         SimulationError: no rule, or one that cannot apply; a number of ``sign_examples`` below 1.
         UnknownNameError: another measure.
 
@@ -82,6 +82,8 @@ def run_alignment(
         ...     [(each.epoch, sorted(each.degrees)) for each in run_alignment(Run(path))]
         [(0, ['fc1', 'fc2']), (1, ['fc1', 'fc2'])]
     """
+    if not isinstance(run, Run):
+        raise DataError(f"run_alignment: expected a Run, such as Run('runs/gevb.h5'), got {run!r}")
     if not run.kept_epochs:
         raise DataError(f"{run.path}: no weights were kept; record with checkpoints='all' to measure alignment later")
     wanted, simulator = measures_named(measures), simulator_of(run, device)
