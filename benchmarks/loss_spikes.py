@@ -1,4 +1,4 @@
-"""What spikes of the loss do to alignment: angles every half epoch, and the output weights around every spike.
+"""What spikes of the loss do to alignment: angles after every epoch, and the output weights around every spike.
 
     python benchmarks/loss_spikes.py --circuit mnist-conv --seeds 0 1 --epochs 20 --out results/loss-spikes.json
 
@@ -10,7 +10,6 @@ they grow more alike; a spike sets many of them to 0 within a few steps. Checkpo
 from __future__ import annotations
 
 import argparse
-import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,30 +29,26 @@ WINDOW = 50
 AFTER = 20
 
 
-def measure(circuit: str, seed: int, epochs: float, batch_size: int, data: Any, options: dict[str, Any]) -> Any:
-    """One training; a row of angles at the start and after every half epoch, and the spikes."""
+def measure(circuit: str, seed: int, epochs: int, batch_size: int, data: Any, options: dict[str, Any]) -> Any:
+    """One training; a row of angles at the start and after every epoch, and the spikes."""
     simulator = Simulator(circuits.load(circuit, **options), seed=seed)
     output = next(group.name for group in simulator.circuit.into("output"))
     order, trace = torch.Generator(device="cpu").manual_seed(seed), list[tuple[float, float]]()
-    steps = math.ceil(len(data.train) / batch_size)
-    rows = [row(simulator, data, output, 0.0)]
-    while len(trace) < round(epochs * steps):
+    rows = [row(simulator, data, output, 0)]
+    for epoch in range(1, epochs + 1):
         for images, labels in batches(data.train, batch_size=batch_size, generator=order):
             loss = simulator.learn(images, labels).mean_loss
             trace.append((loss, share_of_zeros(simulator.weights[output])))
-            if len(trace) % max(1, steps // 2) == 0:
-                rows.append(row(simulator, data, output, len(trace) / steps))
-            if len(trace) >= round(epochs * steps):
-                break
+        rows.append(row(simulator, data, output, epoch))
     return {"seed": seed, "angles": rows, "spikes": spikes_of(trace)}
 
 
-def row(simulator: Simulator, data: Any, output: str, epoch: float) -> dict[str, Any]:
+def row(simulator: Simulator, data: Any, output: str, epoch: int) -> dict[str, Any]:
     """Angles on the first 128 training images, and how alike the output weights are."""
     first = data.train.images[:128], data.train.labels[:128]
     weights = simulator.weights[output]
     return {
-        "epoch": round(epoch, 2),
+        "epoch": epoch,
         "degrees": {name: round(angle, 2) for name, angle in gradient_alignment(simulator, *first).items()},
         "output_weights": {
             "mean": round(float(weights.mean()), 5),
@@ -95,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--circuit", default="mnist-conv")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--epochs", type=float, default=20)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="a tiny circuit on few digits, to try this script out")
