@@ -52,6 +52,8 @@ PICTURES = (
     Picture("width-theory", "width-theory", ("width_theory.json",)),
     Picture("comparison", "comparison", ("comparison-mnist.json",)),
     Picture("scaling", "scaling", ("scaling.json",)),
+    Picture("quality", "quality", ("digits-gevb.h5",)),
+    Picture("quality-dfa", "quality", ("digits-dfa.h5",)),
     Picture("credits", "credits", ("digits-gevb.h5",)),
     Picture("credits-dfa", "credits", ("digits-dfa.h5",)),
     Picture("weights", "weights", ("digits-gevb.h5",)),

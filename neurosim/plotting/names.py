@@ -17,6 +17,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "width-theory": "Eq. 15 against measurement, from the JSON file of examples/width_theory.py",
     "comparison": "errors and costs of a circuit's settings, from the comparison.json of `neurosim compare`",
     "scaling": "time and memory of a step over components and classes, from benchmarks/scaling.py",
+    "quality": "a run's rule beside the gradient: angle, spread of credit (Eq. 22), agreement of signs",
     "credits": "credit of a run's rule beside the exact credit, before and after training",
     "weights": "weights of a run before and after training",
     "updates": "updates that one batch makes to a run's last weights",

@@ -19,10 +19,13 @@ from neurosim.plotting.series import (
     without_checkpoints,
 )
 from neurosim.plotting.series_numbers import ANGLES, CURVES
+from neurosim.runs.format import ALIGNMENT
 from neurosim.runs.run import Run
 from neurosim.runs.series import collect, label
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from neurosim.analysis.credit_distribution import CreditSample
 
 __all__ = ["FIGURES", "SERIES", "Options", "lay_out", "mean_over_seeds", "measure"]
@@ -93,6 +96,50 @@ def plot_updates(runs: Sequence[Run], options: Options) -> Any:
         draw_update_histogram(updates[name].float().numpy(), ax)
         ax.set_title(name.replace("->", " \N{RIGHTWARDS ARROW} "), fontsize=9)
     return _titled(figure, run, f"after epoch {run.kept_epochs[-1]}, first {len(labels)} training images")
+
+
+def plot_quality(runs: Sequence[Run], options: Options) -> Any:
+    """A rule beside the gradient at every checkpoint: angle, relative standard deviation of credit, agreement of signs.
+
+    What `neurosim train --alignment` recorded is taken as it is, if it covers the weights that were kept.
+    """
+    from neurosim.figures.alignment import draw_alignment
+    from neurosim.figures.quality import draw_relative_std, draw_sign_agreement
+    from neurosim.figures.style import panels
+
+    run = _only(runs, "quality")
+    tables = {name: table.dropna(axis="columns", how="all") for name, table in _quality(run, options).items()}
+    angles, spread = tables["degrees"], tables["relative_std"]
+    if not angles.shape[1]:
+        raise DataError(f"{run.path}: its credit cannot be measured: no hidden population gets its credit by one rule")
+    figure, drawn = panels(3, 3, (3.3, 2.6), extra=0.3)
+    draw_alignment(list(angles), angles.index.to_numpy(), angles.to_numpy(), ax=drawn[0])
+    draw_relative_std(spread.index.to_numpy(), {name: spread[name].to_numpy() for name in spread}, drawn[1])
+    signs = [tables["signs_per_example"], tables["signs_per_batch"]]
+    both = [{name: table[name].to_numpy() for name in signs[0] if name in table} for table in signs]
+    draw_sign_agreement(signs[0].index.to_numpy(), *both, drawn[2])
+    drawn[2].set_title("solid: single examples, dashed: the batch", fontsize=8)
+    return _titled(figure, run)
+
+
+def _quality(run: Run, options: Options) -> dict[str, DataFrame]:
+    """Every measure by name, with a row a checkpoint."""
+    from pandas import DataFrame
+
+    from neurosim.analysis.credit_quality import MEASURES, TABLES
+    from neurosim.analysis.run_alignment import run_alignment
+
+    recorded = {name.split("/")[1] for name in run.series_names if name.startswith(f"{ALIGNMENT}/")}
+    if recorded >= set(TABLES):
+        found = {name: run.alignment(name).set_index("epoch") for name in TABLES}
+        if set(run.kept_epochs) <= set(found["degrees"].index):
+            return found
+    try:
+        measured = run_alignment(run, data_dir=options.data_dir, dataset=options.dataset, measures=MEASURES)
+    except SimulationError as error:
+        raise DataError(f"{run.path}: its alignment cannot be measured: {error}") from error
+    epochs = [each.epoch for each in measured]
+    return {name: DataFrame([getattr(each, name) for each in measured], index=epochs) for name in TABLES}
 
 
 def plot_credits(runs: Sequence[Run], options: Options) -> Any:
@@ -194,6 +241,7 @@ SERIES: Mapping[str, str] = {
 #: what `neurosim plot` draws from run files
 FIGURES: Mapping[str, Callable[[Sequence[Run], Options], Any]] = {
     **{name: _of_series(name) for name in SERIES},
+    "quality": plot_quality,
     "credits": plot_credits,
     "weights": plot_weights,
     "updates": plot_updates,
