@@ -61,8 +61,8 @@ def draw_sign_agreement(
         DataError: values that are not one a checkpoint, none at all, or other groups in the batch.
 
     Example:
-        >>> draw_sign_agreement([0, 10], {"fc1->fc2": [1.0, 1.0]}, {"fc1->fc2": [0.9, 0.8]}).get_ylim()
-        (0.0, 1.05)
+        >>> draw_sign_agreement([0, 10], {"fc1->fc2": [1.0, 1.0]}, {"fc1->fc2": [0.9, 0.8]}).get_ylabel()
+        "weights with the gradient's sign"
     """
     if set(per_example) != set(per_batch):
         raise DataError(f"sign agreement: expected the groups {sorted(per_example)} in both, got {sorted(per_batch)}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from neurosim.circuit import INPUT, Circuit
 from neurosim.errors import DataError, SimulationError
 from neurosim.plotting.paper import PAPER_FIGURES, lay_out_paper_figure, runs_of
@@ -108,18 +111,21 @@ def plot_quality(runs: Sequence[Run], options: Options) -> Any:
     from neurosim.figures.style import panels
 
     run = _only(runs, "quality")
-    tables = {name: table.dropna(axis="columns", how="all") for name, table in _quality(run, options).items()}
-    angles, spread = tables["degrees"], tables["relative_std"]
+    tables = _quality(run, options)
+    angles = tables["degrees"].dropna(axis="columns", how="all")  # of populations whose credit is that of one rule
     if not angles.shape[1]:
         raise DataError(f"{run.path}: its credit cannot be measured: no hidden population gets its credit by one rule")
     figure, drawn = panels(3, 3, (3.3, 2.6), extra=0.3)
-    draw_alignment(list(angles), angles.index.to_numpy(), angles.to_numpy(), ax=drawn[0])
-    draw_relative_std(spread.index.to_numpy(), {name: spread[name].to_numpy() for name in spread}, drawn[1])
-    signs = [tables["signs_per_example"], tables["signs_per_batch"]]
-    both = [{name: table[name].to_numpy() for name in signs[0] if name in table} for table in signs]
-    draw_sign_agreement(signs[0].index.to_numpy(), *both, drawn[2])
+    draw_alignment(list(map(str, angles)), angles.index.to_numpy(), angles.to_numpy(), ax=drawn[0])
+    epochs = angles.index.to_numpy()
+    draw_relative_std(epochs, _columns(tables["relative_std"]), drawn[1])
+    draw_sign_agreement(epochs, _columns(tables["signs_per_example"]), _columns(tables["signs_per_batch"]), drawn[2])
     drawn[2].set_title("solid: single examples, dashed: the batch", fontsize=8)
     return _titled(figure, run)
+
+
+def _columns(table: DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    return {str(name): values.to_numpy(dtype=np.float64) for name, values in table.items()}
 
 
 def _quality(run: Run, options: Options) -> dict[str, DataFrame]:
