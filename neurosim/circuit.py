@@ -24,7 +24,7 @@ from neurosim.connectivity import Connectivity, Shape
 from neurosim.errors import CircuitError, UnknownNameError
 from neurosim.gates import Gate
 from neurosim.initializers import SIGNS, He, Initializer, Site
-from neurosim.plasticity import PlasticityRule, not_a_rule
+from neurosim.plasticity import PlasticityRule
 from neurosim.populations import (
     BIASES,
     Population,
@@ -351,8 +351,6 @@ class Circuit:
         """Which conditions of the sign-match theorem hold; see :func:`neurosim.guarantees.guarantees`."""
         from neurosim.guarantees import guarantees  # loaded only when it is asked
 
-        if (reason := not_a_rule(rule)) is not None:
-            raise CircuitError(f"guarantees: {reason}")
         return guarantees(self, rule)
 
     def __eq__(self, other: object) -> bool:

@@ -9,7 +9,7 @@ the module that defines it first.
 from __future__ import annotations
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self, cast
 
 import attrs
@@ -103,6 +103,11 @@ def is_number(value: Any) -> bool:
         return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
     except OverflowError:  # a whole number that no float can hold
         return False
+
+
+def is_count(value: Any) -> bool:
+    """Whether this is a whole number of at least 1, of whatever integer type."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0
 
 
 def positive(instance: Any, attribute: attrs.Attribute[Any], value: Any) -> None:

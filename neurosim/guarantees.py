@@ -20,7 +20,7 @@ from neurosim.circuit_checks import loose_ends
 from neurosim.connectivity import AvgPool
 from neurosim.connectivity.base import count
 from neurosim.errors import CircuitError, SimulationError, UnknownNameError
-from neurosim.plasticity import CreditForm, PlasticityRule, rule_named
+from neurosim.plasticity import CreditForm, PlasticityRule, not_a_rule, rule_named
 from neurosim.populations import Population, SynapseGroup
 from neurosim.streams import stream
 
@@ -92,6 +92,9 @@ def guarantees(circuit: Circuit, rule: PlasticityRule | None = None) -> Guarante
         rule: judged as the rule of every learning group (of all groups where nothing learns) and learning bias; by
             default each group's and each bias's own.
 
+    Raises:
+        CircuitError: ``rule`` is no rule.
+
     Example:
         >>> from neurosim import circuits
         >>> print(guarantees(circuits.load("digits-fc", sign="mixed"))["nonnegative past the first layer"].reason)
@@ -99,6 +102,8 @@ def guarantees(circuit: Circuit, rule: PlasticityRule | None = None) -> Guarante
         >>> guarantees(circuits.load("mnist-conv"))
         <Guarantees: not met: no weight sharing over space>
     """
+    if (reason := not_a_rule(rule)) is not None:
+        raise CircuitError(f"guarantees: {reason}")
     learning = [group for group in circuit.groups.values() if group.rule is not None]
     if not learning and rule is not None:
         learning = list(circuit.groups.values())
@@ -136,10 +141,11 @@ def _exact(group: SynapseGroup, rule: PlasticityRule | None) -> bool:
 
 
 def _inexact_biases(circuit: Circuit, rule: PlasticityRule | None) -> bool:
-    """Whether a bias before the output learns by another rule than BP; asked where every bias knows its rule."""
+    """Whether a bias before the output learns by another rule than BP, where no rule is judged by its own."""
+    if rule is not None:  # then every bias that learns is judged by it, whether it knows a rule of its own or not
+        return rule != rule_named("bp")
     own = [circuit.bias_rule(name) for name in circuit.populations if name != "output"]
-    judged = [rule if rule is not None else each for each in own if each is not None]
-    return any(each != rule_named("bp") for each in judged)
+    return any(each is not None and each != rule_named("bp") for each in own)
 
 
 def _constant_credit(circuit: Circuit, learning: list[SynapseGroup], rule: PlasticityRule | None) -> Condition:
@@ -147,8 +153,9 @@ def _constant_credit(circuit: Circuit, learning: list[SynapseGroup], rule: Plast
     found: list[str] = []
     for group in learning:
         judged = rule if rule is not None else group.rule
-        if judged is not None and not _exact(group, rule):
-            found += _inconstant(circuit, f"'{group.name}'", judged, [group])
+        if judged is not None:
+            judging = _refused if _exact(group, rule) else _inconstant
+            found += judging(circuit, f"'{group.name}'", judged, [group])
     found += _inconstant_biases(circuit, learning, rule)
     if not learning:
         found.append("no group learns")
@@ -156,11 +163,16 @@ def _constant_credit(circuit: Circuit, learning: list[SynapseGroup], rule: Plast
     return _condition("constant credit", found, "the theorem is about GEVB", holds)
 
 
+def _refused(circuit: Circuit, learner: str, rule: PlasticityRule, into: list[SynapseGroup]) -> list[str]:
+    """What a group or bias learns by, where that cannot apply."""
+    reasons = [reason for group in into if (reason := rule.refusal(circuit, group)) is not None]
+    return [f"{learner}: {rule} cannot apply: {reasons[0]}"] if reasons else []
+
+
 def _inconstant(circuit: Circuit, learner: str, rule: PlasticityRule, into: list[SynapseGroup]) -> list[str]:
     """What a group or bias learns by, where that cannot apply or tells units apart."""
-    reasons = [reason for group in into if (reason := rule.refusal(circuit, group)) is not None]
-    if reasons:
-        return [f"{learner}: {rule} cannot apply: {reasons[0]}"]
+    if refused := _refused(circuit, learner, rule, into):
+        return refused
     if rule != rule_named("bp") and rule.form(circuit) is not CreditForm.BROADCAST:
         return [f"{learner} learns by {rule}, whose credit differs between units"]
     return []

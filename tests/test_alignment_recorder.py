@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import h5py
 import pytest
 import torch
 from small_circuits import batch_for, readouts_for, small
@@ -127,6 +128,11 @@ def test_a_recorder_that_joins_is_asked_to_and_its_gap_is_named(tmp_path: Path) 
     assert Run(path).alignment()["epoch"].tolist() == [2, 4]
     assert "degrees to the exact credit at epoch 4 (not measured at epoch 0, 1, 3): fc1 " in Run(path).summary()
     assert recorded_as_plain(Run(path))["alignment_missing"] == [0, 1, 3]
+    with h5py.File(path, "r+") as file:
+        del file.attrs["alignment_examples"]  # as in files of versions that did not note it
+    run(5, AlignmentRecorder(sign_examples=3))
+    assert Run(path).alignment()["epoch"].tolist() == [2, 4, 5]
+    assert recorded_as_plain(Run(path))["alignment_examples"] is None, "of the rows before it is not known"
 
 
 def test_refusals(tmp_path: Path) -> None:

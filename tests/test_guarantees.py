@@ -29,7 +29,8 @@ from neurosim import (
 from neurosim.analysis.active_paths import active_paths
 from neurosim.analysis.sign_agreement import sign_agreement
 from neurosim.circuits import available_circuits, load
-from neurosim.errors import UnknownNameError
+from neurosim.errors import CircuitError, UnknownNameError
+from neurosim.guarantees import guarantees
 from neurosim.plasticity import available_rules, rule_named
 
 NAMES = [
@@ -106,6 +107,25 @@ def test_loose_ends() -> None:
     assert unmet(c) == []
     c.population("lonely", (2,))
     assert unmet(c) == ["complete circuit"]
+
+
+@pytest.mark.usefixtures("wrong_types_allowed")
+def test_rules_asked_for_need_no_bias_rule_and_are_refused_at_the_output_too() -> None:
+    two = Circuit((1, 8, 8), OneHot(10))
+    two.population("f1", (8,), gate=SignGate())
+    two.connect("input", "f1", Dense(), rule=GEVB(), name="a")
+    two.connect("input", "f1", Dense(), rule=DFA(), name="b")
+    two.connect("f1", "output", Dense(), rule=GEVB(), sign="nonnegative", init=OnOff())
+    assert unmet(two, BP()) == [] and unmet(two, GEVB()) == []
+    assert unmet(two) == ["constant credit"], "and its bias does not know its rule"
+    scalar = Circuit((1, 8, 8), OneHot(10), K=1)
+    scalar.population("f1", (8,), bias=None)
+    scalar.connect("input", "f1", Dense())
+    scalar.connect("f1", "output", Dense(), rule=BP())
+    assert unmet(scalar) == []
+    assert "constant credit" in unmet(scalar, GEVB()), "it cannot apply at ten outputs"
+    with pytest.raises(CircuitError, match="guarantees: expected a rule such as GEVB.., or None, got 'gevb'"):
+        guarantees(scalar, "gevb")  # type: ignore[arg-type]
 
 
 def test_how_many_groups_are_past_the_first_layer() -> None:

@@ -295,6 +295,34 @@ def test_angles_that_were_recorded_are_drawn_without_images(tmp_path, monkeypatc
         measure("alignment", opened(gaps), Options())
 
 
+def test_recorded_angles_of_other_numbers_of_images_are_measured_again(tmp_path):
+    """Seeds are averaged where all are of as many images; and --dataset is never without effect."""
+    few = train(tmp_path / "few.h5", observers=[AlignmentRecorder(2)])
+    measured = train(tmp_path / "measured.h5", seed=1)
+    (angles,) = measure("alignment", opened(few, measured), Options())
+    whole = [run_alignment(run) for run in opened(few, measured)]
+    assert angles.degrees.tolist() == [[list(each.degrees.values()) for each in found] for found in whole]
+    (alone,) = measure("alignment", opened(few), Options())
+    assert (
+        alone.degrees[0, 0].tolist()
+        == Run(few).alignment().loc[0, ["fc1", "fc2"]].tolist()
+        != angles.degrees[0, 0].tolist()
+    )
+    (asked,) = measure("alignment", opened(few), Options(dataset="digits"))
+    assert asked.degrees[0].tolist() == angles.degrees[0].tolist()
+
+
+def test_seeds_without_a_common_checkpoint(tmp_path):
+    late = train(tmp_path / "late.h5", epochs=1, checkpoints="last", checkpoint_every=1)
+    watch = [AlignmentRecorder(allow_gaps=True)]
+    train(late, epochs=3, observers=watch, resume=True, checkpoints="last", checkpoint_every=1)
+    early = train(tmp_path / "early.h5", seed=1, epochs=1, checkpoint_every=1)
+    with pytest.raises(
+        DataError, match="no checkpoint in common, found those of epochs: .*late.h5 2, 3; .*early.h5 0, 1"
+    ):
+        measure("alignment", opened(late, early), Options())
+
+
 def test_recorded_angles_need_no_weights(tmp_path):
     path = train(tmp_path / "run.h5", checkpoints="last", observers=[AlignmentRecorder(32)])
     (angles,) = measure("alignment", opened(path), Options())

@@ -10,10 +10,10 @@ import pytest
 
 from neurosim import BP, GEVB, Circuit, Dense, OneHot, OnOff, SignGate, Simulator, circuits
 from neurosim.analysis import gradient_alignment, sign_agreement
-from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
+from neurosim.analysis.run_alignment import CheckpointAlignment, as_text, run_alignment, to_plain
 from neurosim.cli import app
 from neurosim.datasets import load_dataset
-from neurosim.errors import DataError, SimulationError, UnknownNameError
+from neurosim.errors import ConfigError, DataError, SimulationError, UnknownNameError
 from neurosim.observers import CheckpointRow, Observer, Training
 from neurosim.rules import DFA, FA, ThreeFactorHebbian
 from neurosim.runs.recording import RunRecorder
@@ -154,6 +154,8 @@ def test_the_examples_that_signs_are_of(tmp_path: Path, capsys: pytest.CaptureFi
         ((row,),) = json.loads(capsys.readouterr().out).values()
         assert row["sign_examples"] == number
     assert "sign_examples" not in to_plain(run_alignment(Run(path)))[0]
+    with pytest.raises(ConfigError, match="--sign-examples 4: no signs are measured; add --measure signs"):
+        app(["align", str(path), "--sign-examples", "4"], standalone_mode=False)
 
 
 @pytest.mark.usefixtures("wrong_types_allowed")
@@ -189,3 +191,5 @@ def test_a_population_of_two_rules_is_nan_and_the_reason_is_told(tmp_path: Path)
     (found,) = run_alignment(Run(path))
     assert found.kept["f1"] == 0 and math.isnan(found.degrees["f1"])
     assert as_text([found]).endswith(": f1 0; the others have almost no credit, or no single rule: name one")
+    some = CheckpointAlignment(degrees={"f1": 30.0}, kept={"f1": 5}, examples=6)
+    assert as_text([some]).endswith(": f1 5; the others have almost no credit"), "and a rule it has"

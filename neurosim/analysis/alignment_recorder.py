@@ -10,10 +10,10 @@ from neurosim.analysis.credit_quality import (
     SIGN_EXAMPLES,
     credit_quality,
     hidden_populations,
-    is_count,
     learning_groups,
 )
 from neurosim.circuit import Circuit
+from neurosim.description import is_count
 from neurosim.errors import DataError, SimulationError
 from neurosim.observers import CheckpointRow, Observer, Training
 from neurosim.runs.format import ALIGNMENT, ALIGNMENT_EXAMPLES
@@ -113,6 +113,8 @@ class AlignmentRecorder(Observer):
 
     def _settle(self, writer: RunWriter) -> None:
         """Note of how many examples the tables are, where an earlier part of the run may have noted its own."""
+        if len(writer.earlier(f"{ALIGNMENT}/epoch")) and ALIGNMENT_EXAMPLES not in writer.attributes:
+            return  # rows of a version that did not note it: of how many examples they are is not known
         now = {"examples": self._number, "sign_examples": min(int(self.sign_examples), self._number)}
         before = json.loads(str(writer.attributes.get(ALIGNMENT_EXAMPLES, json.dumps(now))))
         different = [

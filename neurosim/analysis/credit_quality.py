@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from numbers import Integral
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from neurosim.analysis.alignment import angles, credits_at, refuse_misuse
 from neurosim.analysis.relative_std import credit_per_unit, relative_std
 from neurosim.analysis.sign_agreement import sign_agreement
 from neurosim.circuit import Circuit
+from neurosim.description import is_count
 from neurosim.errors import SimulationError, UnknownNameError
 from neurosim.plasticity import PlasticityRule, rule_named
 from neurosim.simulator import Simulator
@@ -123,11 +123,6 @@ def measures_named(measures: str | Collection[str]) -> frozenset[str]:
         if measure not in (*MEASURES, *TABLES):
             raise UnknownNameError("measure", measure, MEASURES)
     return frozenset(TABLES.get(measure, measure) for measure in asked)
-
-
-def is_count(value: Any) -> bool:
-    """Whether this is a whole number of at least 1, of whatever integer type."""
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0
 
 
 def hidden_populations(circuit: Circuit) -> list[str]:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from neurosim.analysis.alignment import refuse_misuse
 from neurosim.analysis.alignment_recorder import EXAMPLES as EXAMPLES
-from neurosim.analysis.credit_quality import SIGN_EXAMPLES, CreditQuality, credit_quality, is_count, measures_named
+from neurosim.analysis.credit_quality import SIGN_EXAMPLES, CreditQuality, credit_quality, measures_named
+from neurosim.description import is_count
 from neurosim.errors import DataError, SimulationError
 from neurosim.plasticity import PlasticityRule, Signal, rules_by_population
 from neurosim.runs.rebuilt import dataset_of, put_back, simulator_of
@@ -182,8 +183,9 @@ def _kept_lines(aligned: list[CheckpointAlignment]) -> list[str]:
         return []
     counts = {name: sorted({each.kept[name] for each in aligned}) for name in aligned[0].kept}
     spans = [f"{name} {c[0]}" if len(c) == 1 else f"{name} {c[0]} to {c[-1]}" for name, c in counts.items()]
-    few = any(count < each.examples for each in aligned for count in each.kept.values())
-    why = "; the others have almost no credit, or no single rule: name one" if few else ""
+    fewest = min(count for each in aligned for count in each.kept.values())
+    why = "; the others have almost no credit" if fewest < aligned[0].examples else ""
+    why += ", or no single rule: name one" if not fewest else ""
     return [f"examples that angles are means of, of {aligned[0].examples}: {', '.join(spans)}{why}"]
 
 

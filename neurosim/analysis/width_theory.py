@@ -32,7 +32,7 @@ from torch import Tensor
 
 from neurosim.analysis.relative_std import relative_std
 from neurosim.analysis.weight_distributions import WeightDistribution, distribution_named
-from neurosim.description import is_number
+from neurosim.description import is_count, is_number
 from neurosim.errors import SimulationError
 from neurosim.streams import stream
 
@@ -61,16 +61,16 @@ def predicted_relative_std(widths: Sequence[int], ratio: float | Sequence[float]
         >>> [round(r, 3) for r in predicted_relative_std((200, 200, 200), ratio=1.0)]
         [0.101, 0.141, 1.0]
     """
-    ratios = [float(ratio)] * len(widths) if isinstance(ratio, int | float) else list(ratio)
+    ratios = [float(ratio)] * len(widths) if is_number(ratio) else list(ratio)
     if not widths or len(ratios) != len(widths):
         raise SimulationError(
             f"predicted_relative_std: expected one ratio, or one per hidden layer, got {len(ratios)} ratios and "
             f"{len(widths)} layers"
         )
-    for name, numbers, least in (("widths", widths, 1), ("ratio", ratios, 0)):
-        if not all(is_number(each) and each >= least for each in numbers):
-            wanted = "of at least 1 unit" if name == "widths" else "numbers of at least 0"
-            raise SimulationError(f"predicted_relative_std: expected {name} {wanted}, got {list(numbers)}")
+    if not all(is_count(width) for width in widths):
+        raise SimulationError(f"predicted_relative_std: expected widths of at least 1 unit, got {list(widths)}")
+    if not all(is_number(each) and each >= 0 for each in ratios):
+        raise SimulationError(f"predicted_relative_std: expected ratio numbers of at least 0, got {ratios}")
     found = [ratios[-1]]
     for below, out in zip(reversed(widths[1:]), reversed(ratios[:-1]), strict=True):
         found.append(math.sqrt(2 / below) * out * math.sqrt(1 + found[-1] ** 2))

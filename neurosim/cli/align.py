@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from neurosim.errors import ConfigError
+
 _EXAMPLES = "The first so many training images. [default: 128, or all where there are fewer]"
 _SIGN_EXAMPLES = "Those of them whose signs are compared one by one; each costs a few steps. [default: 16]"
 #: as they are called here: by the tables of `Run.alignment`, of which signs fill two
@@ -34,11 +36,16 @@ def align(
     signs: share of the weights whose update has the gradient's sign, of the first 16 examples one by one and of all as
     one batch. The run tells the same of checkpoints measured while training: Run(path).alignment("degrees").
     """
-    from neurosim.analysis.credit_quality import SIGN_EXAMPLES
+    from neurosim.analysis.credit_quality import SIGN_EXAMPLES, TABLES
     from neurosim.analysis.run_alignment import as_text, run_alignment, to_plain
     from neurosim.rule_words import rule_from_words
     from neurosim.runs.run import Run
 
+    measures = [_known(word) for word in measure or ("degrees",)]
+    if sign_examples is not None and "signs" not in {TABLES.get(word, word) for word in measures}:
+        raise ConfigError(
+            f"--sign-examples {sign_examples}: no signs are measured; add --measure signs, or leave it out"
+        )
     named = None if rule is None else rule_from_words(rule)
     measured = {}
     for path in runs:
@@ -48,7 +55,7 @@ def align(
             examples=examples,
             data_dir=data_dir,
             dataset=dataset,
-            measures=[_known(word) for word in measure or ("degrees",)],
+            measures=measures,
             sign_examples=sign_examples or SIGN_EXAMPLES,
         )
         measured[str(path)] = to_plain(found)

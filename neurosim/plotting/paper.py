@@ -122,7 +122,8 @@ def lay_out_paper_figure(figure: PaperFigure, series: Sequence[Any]) -> Any:
         DataError: none of them is an experiment of the figure, or two circuits are noted as the same one.
     """
     ours = {each.published.name: each for each in series if each.published is not None}
-    if twice := [name for name, n in Counter(e.published.name for e in series if e.published).items() if n > 1]:
+    times = Counter(each.published.name for each in series if each.published is not None)
+    if twice := [name for name, number in times.items() if number > 1 and name in figure.experiments]:
         raise DataError(
             f"{figure.title}: circuits that differ are noted as one experiment, {', '.join(twice)}, which has one "
             "place; name the runs of one of them"

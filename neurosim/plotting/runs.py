@@ -136,7 +136,7 @@ def _quality(run: Run, options: Options) -> dict[str, DataFrame]:
     from neurosim.analysis.run_alignment import run_alignment
 
     recorded = {name.split("/")[1] for name in run.series_names if name.startswith(f"{ALIGNMENT}/")}
-    if recorded >= set(TABLES):
+    if recorded >= set(TABLES) and options.dataset is None:
         found = {name: run.alignment(name).set_index("epoch") for name in TABLES}
         if set(run.kept_epochs) <= set(found["degrees"].index):
             return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from attrs import evolve, frozen
 from neurosim.circuit import Circuit
 from neurosim.errors import DataError, SimulationError
 from neurosim.plotting.series_numbers import Angles, Curves, in_words
-from neurosim.runs.format import ALIGNMENT
+from neurosim.runs.format import ALIGNMENT, ALIGNMENT_EXAMPLES
 from neurosim.runs.run import Run
 from neurosim.runs.series import UNITS, Series, collect
 
@@ -228,8 +229,19 @@ def _units(each: Curves) -> str | None:
 
 
 def _angles(series: Series, options: Options) -> Angles:
-    measured = [_recorded(run) or _measured(run, options) for run in series.runs]
+    """Recorded where all seeds recorded angles of as many images, or of as many as are measured of the others."""
+    from neurosim.analysis.run_alignment import examples_of
+
+    of = {run.path: recorded_examples(run) for run in series.runs}
+    alike = len(set(of.values())) == 1 and all(_recorded(run) for run in series.runs)
+    measured = []
+    for run in series.runs:
+        take = options.dataset is None and (alike or of[run.path] == examples_of(run))
+        measured.append((take and _recorded(run)) or _measured(run, options))
     epochs = sorted(set.intersection(*(set(each) for each in measured)))
+    if not epochs:
+        held = [f"{run.path} {', '.join(map(str, each))}" for run, each in zip(series.runs, measured, strict=True)]
+        raise DataError(f"seeds of one circuit have no checkpoint in common, found those of epochs: {'; '.join(held)}")
     names = tuple(name for name, degrees in measured[0][epochs[0]].items() if not np.isnan(degrees))
     if not names:
         raise DataError(
@@ -240,6 +252,12 @@ def _angles(series: Series, options: Options) -> Angles:
     )
     seeds = tuple(int(run.attributes["seed"]) for run in series.runs)
     return Angles(series.title, series.label, series.published, seeds, names, tuple(epochs), values)
+
+
+def recorded_examples(run: Run) -> int | None:
+    """Of how many training images the recorded angles are means; None where that was not noted."""
+    noted: int | None = json.loads(str(run.attributes.get(ALIGNMENT_EXAMPLES, "{}"))).get("examples")
+    return noted
 
 
 def _recorded(run: Run) -> dict[int, dict[str, float]]:
