@@ -4,7 +4,7 @@
 
 The exact credit of the last hidden population is its weights onto the one output unit (Eq. 13), so its angle with
 GEVB's is that of these weights with equal ones: ``atan`` of their standard deviation over their mean. Between spikes
-they grow more alike; a spike sets many of them to 0 within a few steps. Checkpoints ten epochs apart do not show that.
+they grow more alike; a spike may set many of them to 0 within a few steps. Checkpoints ten epochs apart do not show that.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def share_of_zeros(weights: Tensor) -> float:
 
 
 def spikes_of(trace: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
-    """Steps (from 1) whose loss is far above that of the steps before.
+    """Steps (from 1) whose loss is far above that of the steps before, except among the first hundred, where it falls.
 
     Args:
         trace: of every step the loss before it and the share of output weights at 0 after it.
@@ -101,7 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     circuit = "digits-fc" if asked.quick else asked.circuit
     data = load_dataset("digits" if asked.quick else circuit.partition("-")[0], asked.data_dir)
     options = quick_options(circuit) if asked.quick else {}
-    report: dict[str, Any] = {"machine": machine_facts(), "command": "python benchmarks/loss_spikes.py"}
+    seeds = " ".join(map(str, asked.seeds))
+    command = f"python benchmarks/loss_spikes.py --circuit {circuit} --seeds {seeds} --epochs {asked.epochs}"
+    report: dict[str, Any] = {"machine": machine_facts(), "command": command}
     report |= {"circuit": circuit, "epochs": asked.epochs, "batch_size": asked.batch_size, "measured": []}
     for seed in asked.seeds:
         found = measure(circuit, seed, asked.epochs, asked.batch_size, data, options)
