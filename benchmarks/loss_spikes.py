@@ -4,7 +4,7 @@
 
 The exact credit of the last hidden population is its weights onto the one output unit (Eq. 13), so its angle with
 GEVB's is that of these weights with equal ones: ``atan`` of their standard deviation over their mean. Between spikes
-they grow more alike; a spike may set many of them to 0 within a few steps. Checkpoints ten epochs apart do not show that.
+they grow more alike; one may set many of them to 0 within a few steps. Checkpoints ten epochs apart do not show that.
 """
 
 from __future__ import annotations

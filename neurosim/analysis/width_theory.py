@@ -61,7 +61,7 @@ def predicted_relative_std(widths: Sequence[int], ratio: float | Sequence[float]
         >>> [round(r, 3) for r in predicted_relative_std((200, 200, 200), ratio=1.0)]
         [0.101, 0.141, 1.0]
     """
-    ratios = [float(ratio)] * len(widths) if is_number(ratio) else list(ratio)
+    ratios = list(ratio) if isinstance(ratio, Iterable) else [float(ratio)] * len(widths)
     if not widths or len(ratios) != len(widths):
         raise SimulationError(
             f"predicted_relative_std: expected one ratio, or one per hidden layer, got {len(ratios)} ratios and "
