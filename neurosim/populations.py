@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from numbers import Integral
 from types import EllipsisType
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ from attrs import field, frozen
 
 from neurosim.connectivity import Connectivity, Shape
 from neurosim.connectivity.base import count
-from neurosim.description import slip
+from neurosim.description import is_count, slip
 from neurosim.errors import CircuitError
 from neurosim.gates import Gate
 from neurosim.initializers import He, Initializer, Site
@@ -59,13 +58,9 @@ def _refuse_opaque(instance: Any, value: object) -> None:
         )
 
 
-def _is_count(value: Any) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) > 0
-
-
 def whole_number(what: str, value: Any) -> int:
     """``value`` as a Python integer of at least 1, of whatever integer type it is."""
-    if not _is_count(value):
+    if not is_count(value):
         raise CircuitError(f"{what} must be a whole number of at least 1, got {value!r}")
     return int(value)
 
@@ -141,7 +136,7 @@ def declared_shape(name: str, shape: int | tuple[int | EllipsisType, ...]) -> Sh
     """``shape`` checked; a trailing ``...`` leaves the place in space to the first group into the population."""
     extents: tuple[Any, ...] = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     is_open = len(extents) == 2 and extents[1] is Ellipsis
-    given = [int(n) for n in (extents[:1] if is_open else extents) if _is_count(n)]
+    given = [int(n) for n in (extents[:1] if is_open else extents) if is_count(n)]
     if len(given) not in (1, 3) or len(given) + is_open != len(extents):
         raise CircuitError(
             f"population '{name}': a shape is (n,), (channels, height, width) or (channels, ...), got {shape!r}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from neurosim.figures.style import axes, line_styles, plain
+from neurosim.figures.style import axes, line_styles, log_numbers, plain
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -54,9 +54,7 @@ def draw_learning_curves(
     if log:
         ax.set_yscale("log", subs=(2, 5), nonpositive="mask")
         _explain_gaps(ax)
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter("{x:g}")
-        ax.tick_params(which="minor", labelsize=8)
+        log_numbers(ax)
     _draw_marks(ax, published or {}, styles, log)
     if not log:
         ax.set_ylim(bottom=0)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from neurosim.errors import DataError
-from neurosim.figures.style import axes, line_styles, plain
+from neurosim.figures.style import arrow, axes, line_styles, log_numbers, plain
 
 
 def draw_relative_std(epochs: npt.ArrayLike, values: Mapping[str, npt.ArrayLike], ax: Any = None) -> Any:
@@ -33,9 +33,7 @@ def draw_relative_std(epochs: npt.ArrayLike, values: Mapping[str, npt.ArrayLike]
     ax = axes(ax)
     _lines(epochs, values, ax, {})
     ax.set_yscale("log", subs=(2, 3, 5))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}")
-    ax.tick_params(which="minor", labelsize=8)
+    log_numbers(ax)
     ax.set_ylabel("relative std of the exact credit")
     return _finish(ax)
 
@@ -68,15 +66,11 @@ def draw_sign_agreement(
         raise DataError(f"sign agreement: expected the groups {sorted(per_example)} in both, got {sorted(per_batch)}")
     ax = axes(ax)
     ax.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":", zorder=0)
-    _lines(epochs, {_arrow(name): values for name, values in per_example.items()}, ax, {})
-    _lines(epochs, {_arrow(name): per_batch[name] for name in per_example}, ax, {"linestyle": "--", "label": None})
+    _lines(epochs, {arrow(name): values for name, values in per_example.items()}, ax, {})
+    _lines(epochs, {arrow(name): per_batch[name] for name in per_example}, ax, {"linestyle": "--", "label": None})
     ax.set_ylim(0, 1.05)
     ax.set_ylabel("weights with the gradient's sign")
     return _finish(ax)
-
-
-def _arrow(group: str) -> str:
-    return group.replace("->", " \N{RIGHTWARDS ARROW} ")
 
 
 def _lines(epochs: npt.ArrayLike, values: Mapping[str, npt.ArrayLike], ax: Any, more: Mapping[str, Any]) -> None:

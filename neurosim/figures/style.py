@@ -85,6 +85,23 @@ def legend_below(figure: Any, entries: Sequence[Any], columns: int, size: float,
     return legend
 
 
+def arrow(group: str) -> str:
+    """A synapse group's name as words of a figure.
+
+    Example:
+        >>> arrow("fc1->fc2") == "fc1 \N{RIGHTWARDS ARROW} fc2"
+        True
+    """
+    return group.replace("->", " \N{RIGHTWARDS ARROW} ")
+
+
+def log_numbers(ax: Any) -> None:
+    """Numbers instead of powers of ten along a logarithmic y axis."""
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:g}")
+    ax.tick_params(which="minor", labelsize=8)
+
+
 def line_styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker a label, so that lines differ in print without colour too.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurosim.errors import DataError
-from neurosim.figures.style import BLACK, axes, line_styles, plain
+from neurosim.figures.style import BLACK, axes, line_styles, log_numbers, plain
 
 
 def draw_width_theory(
@@ -44,9 +44,7 @@ def draw_width_theory(
     ax.plot(ends, 0.6 * (ends / ends[0]) ** -0.5 * _lowest(predicted), color=BLACK, linestyle=":", label="slope -1/2")
     ax.set_xscale("log", base=2)
     ax.set_yscale("log", subs=(2, 5))
-    ax.yaxis.set_major_formatter("{x:g}")
-    ax.yaxis.set_minor_formatter("{x:g}")
-    ax.tick_params(which="minor", labelsize=8)
+    log_numbers(ax)
     ax.set_xlabel("units of every hidden layer")
     ax.set_ylabel("relative standard deviation of credit")
     plain(ax)

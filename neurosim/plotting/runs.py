@@ -19,10 +19,11 @@ from neurosim.plotting.series import (
     mean_over_seeds,
     measure_angles,
     measure_curves,
+    measured_alignment,
     without_checkpoints,
 )
 from neurosim.plotting.series_numbers import ANGLES, CURVES
-from neurosim.runs.format import ALIGNMENT
+from neurosim.runs.recorded_summary import aligned_measures
 from neurosim.runs.run import Run
 from neurosim.runs.series import collect, label
 
@@ -63,7 +64,7 @@ def plot_circuit(runs: Sequence[Run], options: Options) -> Any:
 
 def plot_weights(runs: Sequence[Run], options: Options) -> Any:
     """Histograms of every group's weights, initial and last."""
-    from neurosim.figures.style import panels
+    from neurosim.figures.style import arrow, panels
     from neurosim.figures.weight_histogram import draw_weight_histogram
 
     run = _only(runs, "weights")
@@ -75,14 +76,14 @@ def plot_weights(runs: Sequence[Run], options: Options) -> Any:
     for name, ax in zip(_in_order(run, names), drawn, strict=True):
         labels = ("before training", f"after epoch {last}")
         draw_weight_histogram(run.weights(name, 0), run.weights(name, last), ax, labels=labels)
-        ax.set_title(name.replace("->", " \N{RIGHTWARDS ARROW} "), fontsize=9)
+        ax.set_title(arrow(name), fontsize=9)
     return _titled(figure, run)
 
 
 def plot_updates(runs: Sequence[Run], options: Options) -> Any:
     """Histograms of the updates that the first 128 training images would make to the last weights."""
     from neurosim.analysis.run_alignment import first_examples
-    from neurosim.figures.style import panels
+    from neurosim.figures.style import arrow, panels
     from neurosim.figures.update_histogram import draw_update_histogram
     from neurosim.runs.rebuilt import put_back, simulator_of
 
@@ -97,7 +98,7 @@ def plot_updates(runs: Sequence[Run], options: Options) -> Any:
     figure, drawn = panels(len(names), 2 if len(names) == 4 else 3)
     for name, ax in zip(names, drawn, strict=True):
         draw_update_histogram(updates[name].float().numpy(), ax)
-        ax.set_title(name.replace("->", " \N{RIGHTWARDS ARROW} "), fontsize=9)
+        ax.set_title(arrow(name), fontsize=9)
     return _titled(figure, run, f"after epoch {run.kept_epochs[-1]}, first {len(labels)} training images")
 
 
@@ -111,13 +112,11 @@ def plot_quality(runs: Sequence[Run], options: Options) -> Any:
     from neurosim.figures.style import panels
 
     run = _only(runs, "quality")
+    names, _ = _by_one_rule(run, Circuit.from_json(run.circuit_json))
     tables = _quality(run, options)
-    angles = tables["degrees"].dropna(axis="columns", how="all")  # of populations whose credit is that of one rule
-    if not angles.shape[1]:
-        raise DataError(f"{run.path}: its credit cannot be measured: no hidden population gets its credit by one rule")
+    epochs = tables["degrees"].index.to_numpy()
     figure, drawn = panels(3, 3, (3.3, 2.6), extra=0.3)
-    draw_alignment(list(map(str, angles)), angles.index.to_numpy(), angles.to_numpy(), ax=drawn[0])
-    epochs = angles.index.to_numpy()
+    draw_alignment(names, epochs, tables["degrees"][names].to_numpy(), ax=drawn[0])
     draw_relative_std(epochs, _columns(tables["relative_std"]), drawn[1])
     draw_sign_agreement(epochs, _columns(tables["signs_per_example"]), _columns(tables["signs_per_batch"]), drawn[2])
     drawn[2].set_title("solid: single examples, dashed: the batch", fontsize=8)
@@ -133,17 +132,12 @@ def _quality(run: Run, options: Options) -> dict[str, DataFrame]:
     from pandas import DataFrame
 
     from neurosim.analysis.credit_quality import MEASURES, TABLES
-    from neurosim.analysis.run_alignment import run_alignment
 
-    recorded = {name.split("/")[1] for name in run.series_names if name.startswith(f"{ALIGNMENT}/")}
-    if recorded >= set(TABLES) and options.dataset is None:
+    if set(aligned_measures(run)) == set(TABLES) and options.dataset is None:
         found = {name: run.alignment(name).set_index("epoch") for name in TABLES}
         if set(run.kept_epochs) <= set(found["degrees"].index):
             return found
-    try:
-        measured = run_alignment(run, data_dir=options.data_dir, dataset=options.dataset, measures=MEASURES)
-    except SimulationError as error:
-        raise DataError(f"{run.path}: its alignment cannot be measured: {error}") from error
+    measured = measured_alignment(run, options, MEASURES)
     epochs = [each.epoch for each in measured]
     return {name: DataFrame([getattr(each, name) for each in measured], index=epochs) for name in TABLES}
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,14 @@ from attrs import evolve, frozen
 from neurosim.circuit import Circuit
 from neurosim.errors import DataError, SimulationError
 from neurosim.plotting.series_numbers import Angles, Curves, in_words
-from neurosim.runs.format import ALIGNMENT, ALIGNMENT_EXAMPLES
+from neurosim.runs.recorded_summary import aligned_measures, aligned_on
 from neurosim.runs.run import Run
 from neurosim.runs.series import UNITS, Series, collect
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from neurosim.analysis.run_alignment import CheckpointAlignment
 
 #: so many curves in one panel can be told apart; more are split by kind of units
 _CROWDED = 4
@@ -232,12 +233,13 @@ def _angles(series: Series, options: Options) -> Angles:
     """Recorded where all seeds recorded angles of as many images, or of as many as are measured of the others."""
     from neurosim.analysis.run_alignment import examples_of
 
-    of = {run.path: recorded_examples(run) for run in series.runs}
-    alike = len(set(of.values())) == 1 and all(_recorded(run) for run in series.runs)
-    measured = []
-    for run in series.runs:
-        take = options.dataset is None and (alike or of[run.path] == examples_of(run))
-        measured.append((take and _recorded(run)) or _measured(run, options))
+    recorded = [_recorded(run) if options.dataset is None else {} for run in series.runs]
+    examples = [aligned_on(run).get("examples") for run in series.runs]
+    alike = all(recorded) and len(set(examples)) == 1
+    measured = [
+        angles if angles and (alike or number == examples_of(run)) else _measured(run, options)
+        for run, angles, number in zip(series.runs, recorded, examples, strict=True)
+    ]
     epochs = sorted(set.intersection(*(set(each) for each in measured)))
     if not epochs:
         held = [f"{run.path} {', '.join(map(str, each))}" for run, each in zip(series.runs, measured, strict=True)]
@@ -254,18 +256,12 @@ def _angles(series: Series, options: Options) -> Angles:
     return Angles(series.title, series.label, series.published, seeds, names, tuple(epochs), values)
 
 
-def recorded_examples(run: Run) -> int | None:
-    """Of how many training images the recorded angles are means; None where that was not noted."""
-    noted: int | None = json.loads(str(run.attributes.get(ALIGNMENT_EXAMPLES, "{}"))).get("examples")
-    return noted
-
-
 def _recorded(run: Run) -> dict[int, dict[str, float]]:
     """The angles that were measured while it trained; none where these are fewer than can be measured now, or than 2.
 
     What is recorded needs no images, and is of the noise that the run drew.
     """
-    if not any(name.startswith(f"{ALIGNMENT}/degrees/") for name in run.series_names):
+    if "degrees" not in aligned_measures(run):
         return {}
     rows = run.alignment().to_dict("records")
     angles = {int(row.pop("epoch")): {str(name): float(value) for name, value in row.items()} for row in rows}
@@ -273,13 +269,21 @@ def _recorded(run: Run) -> dict[int, dict[str, float]]:
 
 
 def _measured(run: Run, options: Options) -> dict[int, dict[str, float]]:
+    return {each.epoch: each.degrees for each in measured_alignment(run, options)}
+
+
+def measured_alignment(run: Run, options: Options, measures: Collection[str] = ("angle",)) -> list[CheckpointAlignment]:
+    """Measures at the checkpoints whose weights were kept.
+
+    Raises:
+        DataError: they cannot be measured.
+    """
     from neurosim.analysis.run_alignment import run_alignment
 
     try:
-        found = run_alignment(run, data_dir=options.data_dir, dataset=options.dataset)
+        return run_alignment(run, data_dir=options.data_dir, dataset=options.dataset, measures=measures)
     except SimulationError as error:
         raise DataError(f"{run.path}: its alignment cannot be measured: {error}") from error
-    return {each.epoch: each.degrees for each in found}
 
 
 def _is_exact(circuit: Circuit) -> bool:

@@ -41,7 +41,7 @@ def recorded_lines(run: Run) -> Iterator[str]:
         if not len(table):
             continue
         title, form = _ALIGNED[measure]
-        if measure == "signs_per_example" and (examples := _aligned_on(run)):
+        if measure == "signs_per_example" and (examples := aligned_on(run)):
             title += f" (the first {examples['sign_examples']})"
         last = table.iloc[-1].drop("epoch")
         values = ", ".join(f"{name} {value:{form}}" for name, value in last.items())
@@ -62,7 +62,7 @@ def recorded_as_plain(run: Run) -> dict[str, Any]:
         tables = {measure: run.alignment(measure).to_dict(orient="records") for measure in measures}
         found["alignment"] = {measure: [_without_nan(row) for row in rows] for measure, rows in tables.items()}
         found["alignment_missing"] = unaligned_epochs(run)
-        found["alignment_examples"] = _aligned_on(run) or None
+        found["alignment_examples"] = aligned_on(run) or None
     if recordings := run.recordings:
         found["recorded"] = {
             name: {
@@ -75,7 +75,7 @@ def recorded_as_plain(run: Run) -> dict[str, Any]:
     return found
 
 
-def _aligned_on(run: Run) -> dict[str, int]:
+def aligned_on(run: Run) -> dict[str, int]:
     """``examples`` and ``sign_examples`` of the alignment; empty of files that were written before it was noted."""
     noted: dict[str, int] = json.loads(str(run.attributes.get(ALIGNMENT_EXAMPLES, "{}")))
     return noted
